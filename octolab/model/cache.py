@@ -1,0 +1,50 @@
+"""Static key/value memory for decoding.
+
+One tensor for keys and one for values, [layers, rows, positions, K, D], allocated once. A row is one running
+completion. `fill` copies a prefilled prompt into rows, `write` adds one token to each of the first R rows and
+returns views of what attention reads, `move` copies a row so that running rows stay side by side.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from octolab.model.config import DecoderConfig
+
+
+class KVCache:
+    """Keys and values of up to `rows` completions of up to `positions` tokens, prompt included."""
+
+    def __init__(
+        self, config: DecoderConfig, rows: int, positions: int, *, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        shape = (config.layers, rows, positions, config.kv_heads, config.head_dim)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.rows, self.positions = rows, positions
+        self.columns = torch.arange(positions, device=device)
+        self.row_starts = torch.arange(rows, device=device) * positions
+
+    @staticmethod
+    def bytes_per_token(config: DecoderConfig, itemsize: int) -> int:
+        """Memory of one position of one row."""
+        return 2 * config.layers * config.kv_heads * config.head_dim * itemsize
+
+    def fill(self, rows: list[int], kept: list[tuple[Tensor, Tensor]], source: int, length: int) -> None:
+        """Copy the first `length` positions of prefill row `source` into each of `rows`."""
+        for layer, (keys, values) in enumerate(kept):
+            self.keys[layer, rows, :length] = keys[source, :length].to(self.keys.dtype)
+            self.values[layer, rows, :length] = values[source, :length].to(self.values.dtype)
+
+    def write(self, layer: int, slots: Tensor, k: Tensor, v: Tensor, rows: int, span: int) -> tuple[Tensor, Tensor]:
+        """Store k, v [R, K, D] at flat positions `slots`; return keys and values [R, K, span, D] as views."""
+        keys, values = self.keys[layer], self.values[layer]
+        keys.view(-1, *keys.shape[2:]).index_copy_(0, slots, k.to(keys.dtype))
+        values.view(-1, *values.shape[2:]).index_copy_(0, slots, v.to(values.dtype))
+        return keys[:rows, :span].transpose(1, 2), values[:rows, :span].transpose(1, 2)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of row `source` over row `target`."""
+        self.keys[:, target, :length] = self.keys[:, source, :length]
+        self.values[:, target, :length] = self.values[:, source, :length]
