@@ -44,7 +44,8 @@ class KVCache:
         values.view(-1, *values.shape[2:]).index_copy_(0, slots, v.to(values.dtype))
         return keys[:rows, :span].transpose(1, 2), values[:rows, :span].transpose(1, 2)
 
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` positions of row `source` over row `target`."""
-        self.keys[:, target, :length] = self.keys[:, source, :length]
-        self.values[:, target, :length] = self.values[:, source, :length]
+    def move(self, sources: list[int], targets: list[int], length: int) -> None:
+        """Copy the first `length` positions of rows `sources` over rows `targets`."""
+        for source, target in zip(sources, targets, strict=True):
+            self.keys[:, target, :length] = self.keys[:, source, :length]
+            self.values[:, target, :length] = self.values[:, source, :length]

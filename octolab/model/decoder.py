@@ -166,5 +166,6 @@ class Decoder(nn.Module):
         cos, sin = self.cos[positions_R][:, None], self.sin[positions_R][:, None]
         x = self.embedding(ids_R)
         for layer, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
             x = block.decode(x, cos, sin, cache, layer, slots, mask)
         return self.head(self.norm(x))

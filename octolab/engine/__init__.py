@@ -1,0 +1,1 @@
+"""Rollouts: the interface of an engine and the local one."""

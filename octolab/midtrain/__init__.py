@@ -1,0 +1,1 @@
+"""Next-token training: schedules, the trainer, branching from a checkpoint, the guard against bad steps."""
