@@ -1,0 +1,1 @@
+"""How good is a checkpoint: benchmarks, intervals, pass@k, bits per byte."""

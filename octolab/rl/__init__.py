@@ -1,0 +1,1 @@
+"""GRPO from verifiable rewards: advantage, loss, response-length schedule, trainer."""

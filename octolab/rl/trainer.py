@@ -1,0 +1,344 @@
+"""GRPO: from a checkpoint, problems and a verifier to a better checkpoint.
+
+One rollout step, in order: choose prompts, generate a group for each, verify, advantages, then
+`updates_per_step` optimizer updates on the groups, then hand the new weights to the engine. Rollouts and
+metrics are logged before the save that relies on them; prompts, randomness and mini-batches are functions of
+(seed, step), so a killed run goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from octolab.engine.base import Request, Sampling
+from octolab.engine.local import LocalEngine
+from octolab.errors import UserError
+from octolab.midtrain.checkpoint import latest, load_training, save_training
+from octolab.midtrain.optimizer import StepGuard, guarded_step, make_optimizer
+from octolab.midtrain.trainer import compute_dtype, pick_device
+from octolab.model.decoder import Decoder
+from octolab.model.hf import load_checkpoint, to_hf
+from octolab.model.losses import token_logprobs
+from octolab.recipe.stages import RLStage
+from octolab.rl.advantage import group_advantages
+from octolab.rl.batching import MicroBatch, microbatches, minibatches
+from octolab.rl.length_schedule import final_max_tokens, max_tokens_at
+from octolab.rl.loss import importance_weights, policy_loss, ratio, row_weights
+from octolab.rl.metrics import TokenStats, rollout_metrics
+from octolab.rl.rollouts import Rollout, prompts_of_step
+from octolab.store.logs import JsonLines, ZstdJsonLines, read_log
+from octolab.store.stage import StageIO
+from octolab.tasks.problems import Problem
+from octolab.tasks.templates import Template
+from octolab.tokens.tokenizer import Tokenizer
+from octolab.verify import Item, Verifier, reward
+
+GAP_LIMIT = {"cpu": 1e-4, "cuda": 0.05}
+"""Mean |logp trainer - logp engine| that stops a run: the engine then has other weights (rule E8, canary)."""
+
+
+class RLTrainer:
+    """State of a run: policy, moments, engine, verifier, counters."""
+
+    def __init__(
+        self,
+        stage: RLStage,
+        parent: Path,
+        problems: Sequence[Problem],
+        template: Template,
+        seed: int,
+        verifier: Verifier,
+        io: StageIO,
+    ) -> None:
+        self.stage, self.problems, self.template = stage, problems, template
+        self.seed, self.verifier, self.io = seed, verifier, io
+        self.device = pick_device()
+        self.tokenizer = Tokenizer.load(parent)
+        self.model = load_checkpoint(parent, self.device)
+        self.reference: Decoder | None = copy.deepcopy(self.model).requires_grad_(False) if stage.kl_beta else None
+        self.optimizer = make_optimizer(self.model, stage.weight_decay, stage.betas)
+        self.prompts = [self._prompt(problem) for problem in problems]
+        self._check()
+        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        self.engine = LocalEngine(
+            self.model.config, self.tokenizer, rows=stage.rows, device=self.device, dtype=dtype
+        )
+        self.updates = 0
+        self.guard = StepGuard(io.out.name, "lower learning_rate of this stage")
+
+    def _prompt(self, problem: Problem) -> tuple[int, ...]:
+        return (*self.tokenizer.prefix, *self.tokenizer.encode(self.template.render(problem.question)))
+
+    def _check(self) -> None:
+        if self.tokenizer.vocab_size > self.model.config.vocab_size:
+            raise UserError(
+                f"the tokenizer has {self.tokenizer.vocab_size} entries but the model only "
+                f"{self.model.config.vocab_size}; give the checkpoint the tokenizer it was made with"
+            )
+        room = self.model.config.positions - final_max_tokens(self.stage.max_tokens)
+        longest = max(range(len(self.prompts)), key=lambda index: len(self.prompts[index]))
+        if len(self.prompts[longest]) > room:
+            raise UserError(
+                f"prompts {self.stage.prompts}: problem {self.problems[longest].id} has "
+                f"{len(self.prompts[longest])} tokens, which with max_tokens={final_max_tokens(self.stage.max_tokens)} "
+                f"is beyond the model's context of {self.model.config.positions}; lower max_tokens or leave it out"
+            )
+
+    # -- one rollout step ---------------------------------------------------------------------------------
+
+    def step(self, step: int) -> tuple[dict[str, float], list[Rollout]]:
+        """Rollout step `step` (0-based): metrics and scored rollouts."""
+        begun = time.perf_counter()
+        self.engine.load_weights(to_hf(self.model), self.updates)
+        rollouts, seconds = self.rollouts(step)
+        metrics = rollout_metrics(rollouts, self.stage.samples_per_prompt)
+        trained = time.perf_counter()
+        metrics |= self.update(step, rollouts)
+        seconds["train"] = time.perf_counter() - trained
+        tokens = sum(len(rollout.completion.ids) for rollout in rollouts)
+        metrics |= {
+            "max_tokens": float(max_tokens_at(self.stage.max_tokens, step)),
+            "tokens_per_s/generate": tokens / seconds["generate"],
+            "tokens_per_s/train": tokens / seconds["train"],
+            **{f"seconds/{phase}": value for phase, value in seconds.items()},
+            "seconds": time.perf_counter() - begun,
+        }
+        return {"step": step + 1} | metrics, rollouts
+
+    def rollouts(self, step: int) -> tuple[list[Rollout], dict[str, float]]:
+        """Generate, verify and weigh one batch; rollouts come group by group, sample by sample."""
+        stage = self.stage
+        begun = time.perf_counter()
+        chosen = prompts_of_step(len(self.problems), stage.prompts_per_step, step, self.seed)
+        requests = [
+            Request(group, self.prompts[index], stage.samples_per_prompt) for group, index in enumerate(chosen)
+        ]
+        sampling = Sampling(
+            temperature=stage.temperature,
+            max_tokens=max_tokens_at(stage.max_tokens, step),
+            stop_ids=self.tokenizer.eos_ids,
+            stop_strings=(*self.template.stop_strings, *stage.stop_strings),
+            seed=self.seed,
+            step=step,
+        )
+        done = sorted(self.engine.generate(requests, sampling), key=lambda one: (one.key, one.sample))
+        generated = time.perf_counter()
+        texts = [self.tokenizer.decode(one.ids, skip_special=True) for one in done]
+        golds = [self.problems[chosen[int(one.key)]].answer for one in done]
+        verdicts = self.verifier.grade([Item(gold, text) for gold, text in zip(golds, texts, strict=True)])
+        rewards = np.array([reward(verdict) for verdict in verdicts])
+        advantages = group_advantages(rewards.reshape(-1, stage.samples_per_prompt), stage.advantage).ravel()
+        rollouts = [
+            Rollout(
+                problem=self.problems[chosen[int(one.key)]],
+                group=int(one.key),
+                prompt_ids=self.prompts[chosen[int(one.key)]],
+                completion=one,
+                text=text,
+                verdict=verdict,
+                reward=float(value),
+                advantage=float(advantage),
+            )
+            for one, text, verdict, value, advantage in zip(done, texts, verdicts, rewards, advantages, strict=True)
+        ]
+        return rollouts, {"generate": generated - begun, "reward": time.perf_counter() - generated}
+
+    def update(self, step: int, rollouts: list[Rollout]) -> dict[str, float]:
+        """All optimizer updates on one rollout batch."""
+        stage = self.stage
+        stats = TokenStats(stage.clip_low, stage.clip_high)
+        plan = minibatches(stage.prompts_per_step, stage.updates_per_step, self.seed, step)
+        batches = [
+            microbatches(
+                rollouts,
+                [group * stage.samples_per_prompt + sample for group in groups for sample in range(stage.samples_per_prompt)],
+                stage.max_tokens_per_microbatch,
+            )
+            for groups in plan
+        ]
+        # Later updates need the policy as it was at the start; the first one is that policy (rule E7).
+        frozen = [[self.frozen_logprobs(micro) for micro in batch] for batch in batches[1:]]
+        losses, norms = [], []
+        for update, batch in enumerate(batches):
+            loss = self.one_update(batch, None if update == 0 else frozen[update - 1], rollouts, stats)
+            rate = stage.learning_rate * min(1.0, (self.updates + 1) / max(stage.warmup_steps, 1))
+            norm = guarded_step(self.optimizer, self.model, rate, stage.clip_norm)
+            self.guard.see(step + 1, loss, norm)
+            self.updates += 1
+            losses.append(loss)
+            norms.append(norm)
+        return {
+            "loss": float(np.mean(losses)),
+            "grad_norm": float(np.mean(norms)),
+            "lr": rate,
+            "skipped_updates": float(self.guard.skipped),
+            **stats.metrics(),
+        }
+
+    def one_update(
+        self,
+        batch: list[MicroBatch],
+        frozen: list[Tensor] | None,
+        rollouts: list[Rollout],
+        stats: TokenStats,
+    ) -> float:
+        """Gradients of one optimizer update; returns its loss."""
+        stage = self.stage
+        rows = [row for micro in batch for row in micro.rows]
+        lengths = np.array([len(rollouts[row].completion.ids) for row in rows])
+        weight = np.zeros(len(rollouts))
+        weight[rows] = row_weights(lengths, stage.aggregation, final_max_tokens(stage.max_tokens))
+        advantage = np.array([rollout.advantage for rollout in rollouts])
+        total = 0.0
+        for index, micro in enumerate(batch):
+            logp_N, entropy_N = self.logprobs(self.model, micro)
+            old_N = logp_N.detach() if frozen is None else frozen[index]
+            mu_N = self.tensor(micro.rollout_N)
+            advantage_N = self.tensor(advantage[micro.row_N].astype(np.float32))
+            loss = policy_loss(
+                logp_N,
+                old_N,
+                advantage_N,
+                self.tensor(weight[micro.row_N].astype(np.float32)),
+                clip_low=stage.clip_low,
+                clip_high=stage.clip_high,
+                importance_N=importance_weights(old_N, mu_N, stage.importance_cap) if stage.importance_cap else None,
+                reference_N=self.reference_logprobs(micro),
+                kl_beta=stage.kl_beta,
+            )
+            loss.backward()
+            total += float(loss.detach())
+            if frozen is None:
+                stats.add_gap((old_N - mu_N).abs().float().cpu().numpy())
+            rho_N = ratio(logp_N.detach(), old_N)
+            stats.add(rho_N.cpu().numpy(), advantage[micro.row_N], entropy_N.detach().cpu().numpy())
+            stats.add_shape(micro.real, micro.ids_BT.size)
+        if frozen is None:
+            self.canary(stats)
+        return total
+
+    def canary(self, stats: TokenStats) -> None:
+        """Stop when engine and trainer, which have the same weights here, disagree on the batch."""
+        gap = stats.metrics()["engine_gap/mean"]
+        if gap > GAP_LIMIT[self.device.type]:
+            raise RuntimeError(
+                f"engine and trainer disagree: mean |log-probability difference| {gap:.2g} is above "
+                f"{GAP_LIMIT[self.device.type]:g}; the engine holds stale or wrong weights"
+            )
+
+    # -- log-probabilities --------------------------------------------------------------------------------
+
+    def tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+    def logprobs(self, model: Decoder, micro: MicroBatch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies of a micro-batch's completion tokens at the sampling temperature."""
+        with compute_dtype(self.device):
+            hidden_BTW = model.hidden(self.tensor(micro.ids_BT))
+            hidden_NW = hidden_BTW.flatten(0, 1)[self.tensor(micro.position_N)]
+            return token_logprobs(hidden_NW, model.head.weight, self.tensor(micro.target_N), self.stage.temperature)
+
+    def frozen_logprobs(self, micro: MicroBatch) -> Tensor:
+        """Log-probabilities under the policy at the start of the step. On a CPU the engine has the same weights
+        in the same precision, so its own numbers serve; elsewhere they are computed."""
+        if self.device.type == "cpu":
+            return self.tensor(micro.rollout_N)
+        with torch.no_grad():
+            return self.logprobs(self.model, micro)[0]
+
+    def reference_logprobs(self, micro: MicroBatch) -> Tensor | None:
+        """Log-probabilities under the parent, where there is a penalty towards it."""
+        if self.reference is None:
+            return None
+        with torch.no_grad():
+            return self.logprobs(self.reference, micro)[0]
+
+
+def train_rl(
+    stage: RLStage,
+    parent: Path,
+    problems: Sequence[Problem],
+    template: Template,
+    seed: int,
+    io: StageIO,
+) -> dict[str, Any]:
+    """Run a stage to its last rollout step, from its newest save if it has one.
+
+    Args:
+        stage: settings.
+        parent: checkpoint folder to start from.
+        problems: prompts with verifiable answers.
+        template: how a question becomes a prompt.
+        seed: seed of prompts, sampling and mini-batches.
+        io: the stage's folder, progress and log.
+
+    Returns:
+        The stage's summary.
+
+    Raises:
+        UserError: prompts, tokenizer and model do not fit, or training diverged.
+    """
+    with Verifier(workers=stage.verifier_workers, seconds=stage.verifier_seconds, grader=stage.reward) as verifier:
+        trainer = RLTrainer(stage, parent, problems, template, seed, verifier, io)
+        io.log(describe(stage, len(problems)))
+        saved = latest(io.out)
+        state: dict[str, Any] = {"step": 0, "offsets": {"metrics.jsonl": 0, "rollouts.jsonl.zst": 0}}
+        if saved:
+            state = load_training(saved, trainer.model, trainer.optimizer)
+            trainer.updates, trainer.guard.skipped = state["updates"], state["skipped"]
+            io.log(f"going on from rollout step {state['step']}")
+        metrics_log = JsonLines(io.out / "metrics.jsonl", state["offsets"]["metrics.jsonl"])
+        rollout_log = ZstdJsonLines(io.out / "rollouts.jsonl.zst", state["offsets"]["rollouts.jsonl.zst"])
+        last_save = time.monotonic()
+        for step in range(state["step"], stage.steps):
+            metrics, rollouts = trainer.step(step)
+            rollout_log.append(rollout.record(step + 1) for rollout in rollouts)
+            metrics_log.append([metrics])
+            io.progress(step + 1, stage.steps, f"accuracy {metrics['accuracy']:.1%}  length {metrics['length/all']:.0f}")
+            if step + 1 == stage.steps or time.monotonic() - last_save > stage.checkpoint_seconds:
+                offsets = {"metrics.jsonl": metrics_log.offset(), "rollouts.jsonl.zst": rollout_log.offset()}
+                counters = {"updates": trainer.updates, "skipped": trainer.guard.skipped, "offsets": offsets}
+                save_training(io.out, step + 1, trainer.model, trainer.tokenizer, trainer.optimizer, counters)
+                last_save = time.monotonic()
+        metrics_log.close()
+        rollout_log.close()
+    return summary(stage, io.out)
+
+
+def describe(stage: RLStage, problems: int) -> str:
+    """The derived numbers, said once at the start."""
+    samples = stage.prompts_per_step * stage.samples_per_prompt
+    return (
+        f"{problems} problems; {samples} completions a rollout step ({stage.prompts_per_step} prompts x "
+        f"{stage.samples_per_prompt}); {stage.updates_per_step} update(s) of {samples // stage.updates_per_step} "
+        f"completions; {stage.steps} rollout steps are {stage.steps * stage.updates_per_step} updates and "
+        f"{stage.steps * stage.prompts_per_step / problems:.2f} epochs. The loss is near 0 for centred advantages: "
+        "watch reward, entropy and lengths."
+    )
+
+
+def summary(stage: RLStage, out: Path) -> dict[str, Any]:
+    """Numbers of a finished stage from its own log."""
+    metrics = list(read_log(out / "metrics.jsonl"))
+    first, last = metrics[:5], metrics[-5:]
+
+    def average(entries: list[dict[str, Any]], name: str) -> float:
+        return float(np.mean([entry[name] for entry in entries]))
+
+    names = {"accuracy": "accuracy", "length": "length/all", "truncated": "truncated", "entropy": "entropy"}
+    ends = {
+        f"{short}_{when}": average(entries, name)
+        for short, name in names.items()
+        for when, entries in (("first", first), ("last", last))
+    }
+    chosen = ("setting", "advantage", "aggregation", "clip_low", "clip_high", "updates_per_step", "learning_rate")
+    settings = {name: getattr(stage, name) for name in chosen}
+    return {"steps": len(metrics), "skipped_updates": metrics[-1]["skipped_updates"], **ends, "settings": settings}
