@@ -151,6 +151,20 @@ def validate(values: dict[str, Any], where: str) -> Recipe:
         raise UserError(_sentence(error, where)) from error
 
 
+def stage_of(values: dict[str, Any], where: str) -> Any:
+    """One stage from its values, which must name a known kind.
+
+    Raises:
+        UserError: a value does not fit.
+    """
+    try:
+        return KINDS[values["kind"]].model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+
+
 def _sentence(error: ValidationError, where: str) -> str:
     mistakes = error.errors()
     first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")

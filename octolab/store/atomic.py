@@ -1,8 +1,9 @@
 """Writing so that nothing half-written looks whole.
 
 A file is written under a temporary name in its own folder, synced, and renamed over the old one; a folder is
-filled under a temporary name and renamed when its last file is synced. A kill at any moment leaves the old
-state or the new one, and `*.partial` names that a later run sweeps away.
+filled under a temporary name and renamed when its last file is synced, the older one being renamed away first
+and then removed. A kill at any moment leaves the old state or the new one (of a folder that is replaced,
+between its two renames, neither), never a part of one, and `*.partial` names that a later run sweeps away.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ PARTIAL = ".partial"
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into the sentence that the user needs.
 
+    Every exception is looked at, since safetensors reports a full disk as an error of its own.
+
     Raises:
         UserError: the disk is full, over quota, or not writable.
     """
     try:
         yield
-    except OSError as error:
+    except UserError:
+        raise
+    except Exception as error:
         reason = _disk_reason(error)
         if reason is None:
             raise
@@ -101,7 +106,7 @@ def read_json(path: Path) -> Any:
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name; it takes its real name, replacing an older one, only when whole."""
     path = Path(path)
-    temporary = path.with_name(f"{path.name}{PARTIAL}")
+    temporary, older = path.with_name(f"{path.name}{PARTIAL}"), path.with_name(f"{path.name}.older{PARTIAL}")
     with disk_errors(path):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -112,9 +117,12 @@ def new_folder(path: Path) -> Iterator[Path]:
                     with open(file, "rb") as handle:
                         os.fsync(handle.fileno())
             fsync_folder(temporary)
-            shutil.rmtree(path, ignore_errors=True)
+            if path.exists():
+                shutil.rmtree(older, ignore_errors=True)
+                os.replace(path, older)
             os.replace(temporary, path)
             fsync_folder(path.parent)
+            shutil.rmtree(older, ignore_errors=True)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from octolab.errors import UserError
+
 KEY_DIGITS = 16
 
 
@@ -28,8 +30,14 @@ def fingerprint_file(path: Path) -> str:
 
 
 def fingerprint_path(path: Path) -> str:
-    """Hash of a file, or of every file below a folder together with its relative name."""
+    """Hash of a file, or of every file below a folder together with its relative name.
+
+    Raises:
+        UserError: nothing is there; it would else have the hash of an empty folder.
+    """
     path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist; check the path")
     if path.is_file():
         return fingerprint_file(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())

@@ -7,17 +7,19 @@ on resume the log is cut back to it, and what happened after the checkpoint is w
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import zstandard
 
 from octolab.errors import UserError
 from octolab.store.atomic import disk_errors
+
+BLOCK = 1 << 20
+"""Bytes of a compressed log read at once."""
 
 
 class JsonLines:
@@ -84,20 +86,42 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
     """Records of a `.jsonl` or `.jsonl.zst` log in order.
 
     Raises:
-        UserError: the log is absent, or a line is torn; the message names file and line.
+        UserError: the log is absent, or a line or frame is torn; the message names file and line.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; check the run directory or run the stage that writes it")
     with open(path, "rb") as raw:
-        stream: Any = raw
-        if path.suffix == ".zst":
-            stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        lines = _lines(_unpacked(raw)) if path.suffix == ".zst" else iter(raw)
         try:
-            for number, line in enumerate(io.TextIOWrapper(io.BufferedReader(stream), encoding="utf-8"), start=1):
+            for number, line in enumerate(lines, start=1):
                 try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{path}:{number} is torn ({error.msg}); redo this stage with --redo") from error
-        except (zstandard.ZstdError, UnicodeDecodeError) as error:
+                    yield json.loads(line.decode("utf-8"))
+                except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                    raise UserError(f"{path}:{number} is torn ({error}); redo this stage with --redo") from error
+        except zstandard.ZstdError as error:
             raise UserError(f"{path} is torn ({error}); redo this stage with --redo") from error
+
+
+def _unpacked(raw: BinaryIO) -> Iterator[bytes]:
+    """Contents of a file of zstd frames. A last frame that does not end is an error, not the end of the log."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    inside = False
+    while block := raw.read(BLOCK):
+        while block:
+            if not inside:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(block)
+            inside, block = not frame.eof, frame.unused_data
+    if inside:
+        raise zstandard.ZstdError("its last frame is cut off")
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines of text that comes in blocks."""
+    rest = b""
+    for block in blocks:
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest

@@ -1,0 +1,5 @@
+"""`python -m octolab`."""
+
+from octolab.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Pages and rows become documents: read, convert, extract, deduplicate, decontaminate, each drop counted."""

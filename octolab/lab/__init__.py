@@ -1,0 +1,1 @@
+"""The small synthetic world that makes the whole road learnable on a laptop."""
