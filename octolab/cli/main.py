@@ -6,6 +6,7 @@ A `UserError` becomes its sentence on stderr and exit code 2; Ctrl-C says how to
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -251,7 +252,8 @@ def _root(
 
 
 def main() -> None:
-    """Entry point of the `octolab` command."""
+    """Entry point of the `octolab` command. The user's own `module:function` is looked for here, too."""
+    sys.path.append(os.getcwd())
     try:
         app()
     except UserError as error:

@@ -106,7 +106,7 @@ class LocalEngine:
         """Run all requests; completions come as they finish.
 
         Raises:
-            UserError: a prompt leaves no room in the model's context.
+            UserError: a prompt leaves no room in the model's context, or the model's logits are not finite.
         """
         assert self.version >= 0, "load_weights comes first"
         positions = self.model.config.positions
@@ -148,14 +148,19 @@ class LocalEngine:
         return self._cache
 
     def _empty_rows(self, cache: KVCache, max_tokens: int) -> _Rows:
-        long = {"dtype": torch.long, "device": self.device}
+        def whole(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.long, device=self.device)
+
+        def real(*shape: int) -> Tensor:
+            return torch.zeros(shape, device=self.device)
+
         return _Rows(
-            token_RT=torch.zeros(cache.rows, max_tokens, **long),
-            logp_RT=torch.zeros(cache.rows, max_tokens, device=self.device),
-            uniform_RT=torch.zeros(cache.rows, max_tokens, device=self.device),
-            position_R=torch.zeros(cache.rows, **long),
-            made_R=torch.zeros(cache.rows, **long),
-            limit_R=torch.zeros(cache.rows, **long),
+            token_RT=whole(cache.rows, max_tokens),
+            logp_RT=real(cache.rows, max_tokens),
+            uniform_RT=real(cache.rows, max_tokens),
+            position_R=whole(cache.rows),
+            made_R=whole(cache.rows),
+            limit_R=whole(cache.rows),
         )
 
     def _admit(
@@ -204,6 +209,11 @@ class LocalEngine:
         hidden_BTW = self.model.hidden(torch.from_numpy(ids_BT).to(self.device), kept=kept)
         last_BW = hidden_BTW[torch.arange(len(batch)), torch.tensor(lengths) - 1]
         logits_BV = self.model.head(last_BW)
+        if not bool(torch.isfinite(logits_BV).all()):
+            raise UserError(
+                "the model's logits are NaN or infinite, its weights are broken; train it again with a lower "
+                "learning_rate, or name another checkpoint"
+            )
         self.work.prefilled_tokens += sum(lengths)
         return [_Prompt(request, kept, row, logits_BV[row]) for row, request in enumerate(batch)]
 

@@ -46,7 +46,8 @@ def choose(logits_RV: Tensor, uniform_R: Tensor, temperature: float, top_p: floa
     cumulative_RV = logp_RV.exp().cumsum(-1)
     total_R1 = cumulative_RV[:, -1:]
     target_R1 = torch.minimum(uniform_R[:, None] * total_R1, total_R1 * (1 - 2.0**-23))
-    token_R1 = torch.searchsorted(cumulative_RV, target_R1, right=True)
+    # A row of NaN has no place for the target; its last token and log-probability NaN let the trainer's guard see it.
+    token_R1 = torch.searchsorted(cumulative_RV, target_R1, right=True).clamp(max=logits_RV.shape[-1] - 1)
     return token_R1.squeeze(-1), logp_RV.gather(-1, token_R1).squeeze(-1)
 
 

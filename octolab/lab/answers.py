@@ -13,7 +13,7 @@ from collections.abc import Callable
 from octolab.lab.arithmetic import Move, Story
 
 _SLIP = 0.4  # chance that a long answer slips on an equation before it gets it right
-_SLIPS = (-2, -1, 1, 2)
+_SLIPS = (-2, -1, 1, 2)  # those that keep every number at zero or more
 
 
 def boxed(story: Story) -> str:
@@ -37,7 +37,7 @@ def long(story: Story, rng: random.Random) -> str:
     told: list[str] = []
     for before, move, after in story.equations():
         if rng.random() < _SLIP:
-            wrong = after + rng.choice(_SLIPS)
+            wrong = after + rng.choice([slip for slip in _SLIPS if min(before, after) + slip >= 0])
             told += [f"Try {_equation(before, move, wrong)}.", _check(before, move, wrong), "Wrong. Go back."]
         told += [f"Try {_equation(before, move, after)}.", _check(before, move, after), "Good."]
     return " ".join([*told, f"So {boxed(story)}"])

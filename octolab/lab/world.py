@@ -84,16 +84,18 @@ def _documents(kind: str, seed: int, n: int, levels: Sequence[int]) -> Iterator[
         yield {"id": f"{kind}-{seed}-{number}", "text": _told(story, ANSWERS[kind](story, rng))}
 
 
-def pages(seed: int, n: int, eval_seed: int = 0) -> Iterator[Row]:
+def pages(seed: int, n: int, eval_seed: int = 0, levels: Sequence[int] = LEVELS) -> Iterator[Row]:
     """`n` rows {id, html, kind}: noisy web pages.
 
+    `eval_seed` and `levels` must be those of the evaluation set whose problems are to leak.
+
     Kinds: `worked` (train problems worked out), `prose`, `duplicate` (an earlier page again, byte for byte),
-    `leak` (worked problems with one of the first 32 of `problems(eval_seed, n, "eval")` among them) and
+    `leak` (worked problems with one of the first 32 of `problems(eval_seed, n, "eval", levels)` among them) and
     `boilerplate` (no text of its own).
     """
     rng = random.Random(f"octolab.lab/pages/{seed}")
-    train = stories(f"pages/{seed}", "train", LEVELS)
-    leaks = list(islice(stories(str(eval_seed), "eval", LEVELS), LEAKS))
+    train = stories(f"pages/{seed}", "train", levels)
+    leaks = list(islice(stories(str(eval_seed), "eval", levels), LEAKS))
     earlier: list[str] = []
     for number in range(n):
         kind = rng.choices(list(_PAGE_KINDS), weights=list(_PAGE_KINDS.values()))[0]

@@ -142,7 +142,7 @@ class Graph:
             models = [node for reference in stage.of for node in self.find(reference, f"{where}.of")]
             return [self._evaluation(name, stage, seed, suffix, node) for node in dict.fromkeys(models)]
         assert isinstance(stage, CurateStage | TokenizerStage)
-        parents_by_role = {}
+        parents_by_role: dict[str, str] = {}
         for source in stage.sources:
             parents_by_role |= self._source_parent(source, f"{where}.sources")
         return [self._add(Node(name + suffix, stage.kind, stage, seed, parents_by_role, suffix))]

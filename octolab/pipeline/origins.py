@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ def module_fingerprint(name: str, where: str) -> str:
     return key_of([[sibling.name, fingerprint_file(sibling)] for sibling in siblings])
 
 
+@cache
 def hub_commit(repo: str, kind: str, revision: str | None, where: str) -> str:
     """The commit that a hub repository's revision stands for.
 

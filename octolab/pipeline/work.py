@@ -62,6 +62,7 @@ Result = tuple[dict[str, Any], dict[str, Path]]
 def documents_of(run: Run, node: Node, source: str, bad: BadCounts) -> Iterator[Document]:
     """Documents of a source: a curate stage's output, or rows through the source's converter."""
     spec = run.recipe.sources[source]
+    documents: Iterator[Document]
     if spec.from_ is not None:
         records = read_log(run.output(node.parents[f"documents/{source}"], "documents"))
         documents = (Document(record["id"], record["text"], record["metadata"]) for record in records)

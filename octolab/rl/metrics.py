@@ -11,8 +11,8 @@ from collections import Counter
 import numpy as np
 
 from octolab.rl.rollouts import Rollout
+from octolab.verify import VERDICTS
 
-VERDICTS = ("correct", "wrong", "no_answer", "unparsed", "timeout", "error")
 NGRAM = 4
 
 
@@ -37,7 +37,8 @@ def rollout_metrics(rollouts: list[Rollout], samples_per_prompt: int) -> dict[st
     verdicts = Counter(rollout.verdict.verdict for rollout in rollouts)
     scored_B = ~np.isnan(reward_B)
     solved_GN = correct_B.reshape(-1, samples_per_prompt)
-    all_wrong, all_right = (~solved_GN).all(1), solved_GN.all(1)
+    right_G = solved_GN.sum(1)
+    all_wrong, all_right = right_G == 0, right_G == samples_per_prompt
     return {
         "reward/mean": mean(reward_B[scored_B]),
         "reward/std": float(reward_B[scored_B].std()) if scored_B.any() else float("nan"),

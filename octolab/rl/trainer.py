@@ -68,9 +68,7 @@ class RLTrainer:
         self.prompts = [self._prompt(problem) for problem in problems]
         self._check()
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.engine = LocalEngine(
-            self.model.config, self.tokenizer, rows=stage.rows, device=self.device, dtype=dtype
-        )
+        self.engine = LocalEngine(self.model.config, self.tokenizer, rows=stage.rows, device=self.device, dtype=dtype)
         self.updates = 0
         self.guard = StepGuard(io.out.name, "lower learning_rate of this stage")
 
@@ -118,9 +116,7 @@ class RLTrainer:
         stage = self.stage
         begun = time.perf_counter()
         chosen = prompts_of_step(len(self.problems), stage.prompts_per_step, step, self.seed)
-        requests = [
-            Request(group, self.prompts[index], stage.samples_per_prompt) for group, index in enumerate(chosen)
-        ]
+        requests = [Request(group, self.prompts[index], stage.samples_per_prompt) for group, index in enumerate(chosen)]
         sampling = Sampling(
             temperature=stage.temperature,
             max_tokens=max_tokens_at(stage.max_tokens, step),
@@ -156,10 +152,11 @@ class RLTrainer:
         stage = self.stage
         stats = TokenStats(stage.clip_low, stage.clip_high)
         plan = minibatches(stage.prompts_per_step, stage.updates_per_step, self.seed, step)
+        samples = range(stage.samples_per_prompt)
         batches = [
             microbatches(
                 rollouts,
-                [group * stage.samples_per_prompt + sample for group in groups for sample in range(stage.samples_per_prompt)],
+                [group * stage.samples_per_prompt + sample for group in groups for sample in samples],
                 stage.max_tokens_per_microbatch,
             )
             for groups in plan
@@ -302,7 +299,9 @@ def train_rl(
             metrics, rollouts = trainer.step(step)
             rollout_log.append(rollout.record(step + 1) for rollout in rollouts)
             metrics_log.append([metrics])
-            io.progress(step + 1, stage.steps, f"accuracy {metrics['accuracy']:.1%}  length {metrics['length/all']:.0f}")
+            io.progress(
+                step + 1, stage.steps, f"accuracy {metrics['accuracy']:.1%}  length {metrics['length/all']:.0f}"
+            )
             if step + 1 == stage.steps or time.monotonic() - last_save > stage.checkpoint_seconds:
                 offsets = {"metrics.jsonl": metrics_log.offset(), "rollouts.jsonl.zst": rollout_log.offset()}
                 counters = {"updates": trainer.updates, "skipped": trainer.guard.skipped, "offsets": offsets}

@@ -1,0 +1,48 @@
+# `make lab`: install and run the lab. `make test`: install what tests need and run them.
+# PYTHON: the interpreter to build .venv with. SYSTEM_TORCH=1: use the torch that it already has.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: lab test check install peers clean
+
+lab: $(VENV)/.installed
+	$(BIN)/octolab run lab
+
+test: $(VENV)/.installed-test check
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(VENV)/.installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "OctoLab needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(if $(SYSTEM_TORCH),--system-site-packages) $(VENV)
+
+# torch goes first and alone, so that nothing else decides which build comes.
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing OctoLab into $(VENV) (a few minutes the first time)"
+ifdef SYSTEM_TORCH
+	$(PIP) -e .
+else
+	$(PIP) -c constraints.txt torch
+	$(PIP) -c constraints.txt -e .
+endif
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+ifdef SYSTEM_TORCH
+	$(PIP) -e '.[test]'
+else
+	$(PIP) -c constraints.txt -e '.[test]'
+endif
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
