@@ -44,5 +44,15 @@ else
 endif
 	@touch $@
 
+# Peers of perf/*.py, in an environment of their own: their pins need not agree with ours.
+peers: .venv-peers/.installed
+
+.venv-peers/.installed: constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet -c constraints.txt torch
+	.venv-peers/bin/python -m pip install --quiet -c constraints.txt \
+		transformers trl datasets accelerate safetensors tokenizers pydantic PyYAML zstandard
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers .pytest_cache .mypy_cache .ruff_cache
