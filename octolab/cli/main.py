@@ -55,7 +55,11 @@ def _finish(recipe: Any, out: Path | None, only: str | None, redo: list[str] | N
     from octolab.pipeline.run import run_recipe
 
     folder = out or Path("runs") / recipe.name
-    outcome = run_recipe(recipe, folder, only=only, redo=redo or [], console=_console())
+    try:
+        outcome = run_recipe(recipe, folder, only=only, redo=redo or [], console=_console())
+    except KeyboardInterrupt:
+        print("octolab: stopped; run the same command again, without any --redo, to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
     report = folder / "report.html"
     value = {
         "run": str(folder),
@@ -107,10 +111,9 @@ def status(folder: RunFolder, as_json: AsJson = False) -> None:
 @app.command()
 def report(folder: RunFolder, as_json: AsJson = False) -> None:
     """Write report.html and summary.json of a run anew."""
-    from octolab.report import write_report
-    from octolab.store.rundir import open_run
+    from octolab.pipeline.status import report_of
 
-    page = write_report(open_run(folder).path)
+    page = report_of(folder)
     _print({"report": str(page), "summary": str(page.with_name("summary.json"))}, as_json, f"report: {page.resolve()}")
 
 
@@ -259,9 +262,6 @@ def main() -> None:
     except UserError as error:
         print(f"octolab: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("octolab: stopped; run the same command to go on", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Each function writes the recipe that a user would have written by hand and lets 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ def _problem_set(named: str, data: dict[str, Any]) -> str:
         return named
     if not Path(named).exists():
         raise UserError(f"{named} is neither a file nor a known problem set ({', '.join(DATA_SETS)})")
-    name = Path(named).name.split(".")[0].replace(" ", "_") or "problems"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(named).name.split(".")[0]) or "problems"
+    if name in data:
+        raise UserError(f"{named} and {data[name]['path']} have one name, by which the results go; rename one of them")
     data[name] = {"path": named}
     return name
 

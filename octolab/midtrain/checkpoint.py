@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from octolab.errors import UserError
 from octolab.model.decoder import Decoder
 from octolab.model.hf import load_checkpoint, save_checkpoint
 from octolab.store.atomic import PARTIAL, new_folder, read_json, write_json
@@ -68,13 +69,21 @@ def _moments(model: Decoder, optimizer: torch.optim.AdamW) -> dict[str, torch.Te
 
 
 def restore_optimizer(folder: Path, model: Decoder, optimizer: torch.optim.AdamW) -> bool:
-    """Put a save's moments into `optimizer`; false where the checkpoint has none (it came from elsewhere)."""
+    """Put a save's moments into `optimizer`; false where the checkpoint has none (it came from elsewhere).
+
+    Raises:
+        UserError: the file is torn.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     file = folder / "trainer" / "moments.safetensors"
     if not file.exists():
         return False
-    moments = load_file(file)
+    try:
+        moments = load_file(file)
+    except SafetensorError as error:
+        raise UserError(f"{file} is torn ({error}); redo the stage that wrote it with --redo") from error
     for name, weight in model.named_parameters():
         if f"{name}:step" not in moments:
             continue

@@ -207,11 +207,9 @@ def train(stage: TrainStage, parent: Path, shards: dict[str, Shards], seed: int,
         io.log(f"going on from step {done}")
     log = JsonLines(io.out / "metrics.jsonl", offset)
     last_save = time.monotonic()
-    recent: list[float] = []
     for step in range(done, stage.steps):
         metrics = trainer.step(step)
         log.append([metrics])
-        recent = [*recent, metrics["loss"]][-10:]
         io.progress(step + 1, stage.steps, f"loss {metrics['loss']:.3f}  {metrics['tokens_per_s']:,.0f} tok/s")
         if step + 1 == stage.steps or time.monotonic() - last_save > stage.checkpoint_seconds:
             save_training(io.out, step + 1, trainer.model, trainer.tokenizer, trainer.optimizer, trainer.state(log))

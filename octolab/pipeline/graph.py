@@ -13,10 +13,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from octolab.errors import UserError
+from octolab.pipeline.names import check_names
 from octolab.recipe.fields import Section, semantic
 from octolab.recipe.load import nearest, stage_of
 from octolab.recipe.schema import Recipe
-from octolab.recipe.stages import CurateStage, EvaluateStage, ReportStage, RLStage, Stage, TokenizerStage, TrainStage
+from octolab.recipe.stages import (
+    SETTINGS,
+    CurateStage,
+    EvaluateStage,
+    ReportStage,
+    RLStage,
+    Stage,
+    TokenizerStage,
+    TrainStage,
+)
+
+SHARDS = "shards"
+"""First part of the names of the nodes that hold tokenised sources."""
+FIXED = ("kind", "matrix")
+"""Fields of a stage that a matrix cannot span."""
 
 
 class ShardsSpec(Section):
@@ -47,13 +62,17 @@ class Graph:
         """Raises:
         UserError: a name is unknown or used twice, or stages go in a circle.
         """
+        check_names(recipe)
         self.recipe = recipe
         self.nodes: dict[str, Node] = {}
         self._stages: dict[str, list[str]] = {}
         self._open: list[str] = []
         for name in recipe.models:
             if name in recipe.stages:
-                raise UserError(f"{name} is both a model and a stage; rename one of them")
+                raise UserError(f"models.{name} and stages.{name} have one name; rename one of them")
+        for section, names in (("models", recipe.models), ("stages", recipe.stages)):
+            if SHARDS in names:
+                raise UserError(f"{section}.{SHARDS}: this name is kept for tokenised sources; choose another")
         late = (EvaluateStage, ReportStage)  # evaluation scores every source in use, the report shows everything
         for name in [name for name, stage in recipe.stages.items() if not isinstance(stage, late)]:
             self._expand(name)
@@ -72,29 +91,30 @@ class Graph:
     # -- references ---------------------------------------------------------------------------------------
 
     def find(self, reference: str, where: str) -> list[str]:
-        """Nodes that a reference names.
+        """Nodes with a checkpoint that a reference names: all of a model or stage, one of them, or a pattern's.
+
+        `rl/*` means all nodes of `rl`, also the one of a stage with one parent.
 
         Raises:
-            UserError: it names nothing.
+            UserError: it names nothing, or a stage that makes no model.
         """
-        if reference in self.recipe.models:
-            return [self._model(reference)]
-        if reference in self.recipe.stages:
-            return self._expand(reference)
+        known = [*self.recipe.models, *self._runnable()]
         stage = reference.split("/")[0].split("@")[0]
-        if any(sign in stage for sign in "*?["):
-            names = fnmatch.filter([*self.recipe.models, *self._runnable()], stage)
-            found = [node for name in names for node in self.find(name, where)]
-        elif stage in self.recipe.stages:
-            found = self._expand(stage)
-            if not reference.endswith("/*") or len(found) > 1 or found != [stage]:
-                found = [node for node in found if fnmatch.fnmatchcase(node, reference)]
-        else:
-            found = []
+        if stage in self.recipe.stages and stage not in known:
+            kind = self.recipe.stages[stage].kind
+            raise UserError(
+                f"{where} names {reference!r}, which is a stage of kind {kind} and makes no model{nearest('', known)}"
+            )
+        nodes = [node for name in fnmatch.filter(known, stage) for node in self._nodes(name)]
+        whole = reference in (stage, f"{stage}/*")
+        found = nodes if whole else [node for node in nodes if fnmatch.fnmatchcase(node, reference)]
         if not found:
-            known = [*self.recipe.models, *self._runnable()]
-            raise UserError(f"{where} names {reference!r}, which is neither a model nor a stage{nearest(stage, known)}")
+            hint = nearest(reference, nodes or known)
+            raise UserError(f"{where} names {reference!r}, which is neither a model nor a stage{hint}")
         return found
+
+    def _nodes(self, name: str) -> list[str]:
+        return [self._model(name)] if name in self.recipe.models else self._expand(name)
 
     def _runnable(self) -> list[str]:
         return [name for name, stage in self.recipe.stages.items() if isinstance(stage, TrainStage | RLStage)]
@@ -117,17 +137,32 @@ class Graph:
         return made
 
     def _variants(self, name: str, stage: Stage) -> list[tuple[str, Stage]]:
-        """One stage for every combination of its matrix, with the suffix of the node's name."""
+        """One stage for every combination of its matrix, with the suffix of the node's name.
+
+        Raises:
+            UserError: a field is unknown or cannot vary, or has no values or equal ones.
+        """
         if not stage.matrix:
             return [("", stage)]
-        variants = []
+        for place, values in stage.matrix.items():
+            where = f"stages.{name}.matrix.{place}"
+            if place in FIXED:
+                raise UserError(f"{where}: a matrix cannot span `{place}`; write a stage for each")
+            if not values:
+                raise UserError(f"{where} has no values; give at least one or leave it out")
+            if len(set(_labels(values))) < len(values):
+                raise UserError(f"{where} has a value twice; leave one out")
         plain = stage.model_dump(by_alias=True, exclude={"matrix"})
-        for values in itertools.product(*stage.matrix.values()):
-            changed = plain | {"matrix": {}}
-            for place, value in zip(stage.matrix, values, strict=True):
+        if "setting" in stage.matrix:  # a named setting brings fields of its own
+            plain = {field: value for field, value in plain.items() if SETTINGS[plain["setting"]].get(field) != value}
+        variants = []
+        choices = [list(zip(_labels(values), values, strict=True)) for values in stage.matrix.values()]
+        for combination in itertools.product(*choices):
+            changed = plain
+            for place, (_, value) in zip(stage.matrix, combination, strict=True):
                 changed = _with(changed, place.split("."), value)
-            suffix = "@" + ",".join(f"{place}={value}" for place, value in zip(stage.matrix, values, strict=True))
-            variants.append((suffix, stage_of(changed, f"stages.{name}.matrix")))
+            suffix = ",".join(f"{place}={label}" for place, (label, _) in zip(stage.matrix, combination, strict=True))
+            variants.append((f"@{suffix}", stage_of(changed, name, "matrix")))
         return variants
 
     def _nodes_of(self, name: str, stage: Stage, suffix: str) -> list[str]:
@@ -179,7 +214,7 @@ class Graph:
             if spec.tokenizer in self.recipe.stages:
                 if not isinstance(self.recipe.stages[str(spec.tokenizer)], TokenizerStage):
                     raise UserError(f"models.{name}.tokenizer names {spec.tokenizer}, which is no tokenizer stage")
-                parents["tokenizer"] = self._expand(str(spec.tokenizer))[0]
+                parents["tokenizer"] = self._only_node(str(spec.tokenizer), f"models.{name}.tokenizer")
             self._add(Node(name, "model", spec, self.recipe.seed, parents))
         return name
 
@@ -199,7 +234,18 @@ class Graph:
         if not isinstance(self.recipe.stages.get(stage), CurateStage):
             known = [name for name, one in self.recipe.stages.items() if isinstance(one, CurateStage)]
             raise UserError(f"sources.{source}.from names {stage!r}, which is no curate stage{nearest(stage, known)}")
-        return {f"documents/{source}": self._expand(stage)[0]}
+        return {f"documents/{source}": self._only_node(stage, f"sources.{source}.from")}
+
+    def _only_node(self, stage: str, where: str) -> str:
+        """The node of a stage that must not be several.
+
+        Raises:
+            UserError: a matrix makes it several.
+        """
+        nodes = self._expand(stage)
+        if len(nodes) > 1:
+            raise UserError(f"{where} names {stage}, which its matrix makes {len(nodes)} nodes; write a stage for each")
+        return nodes[0]
 
     def _shards(self, source: str, checkpoint: str, length: int, where: str) -> str:
         tokenizer = self._tokenizer(checkpoint)
@@ -208,7 +254,7 @@ class Graph:
         for node in self.nodes.values():
             if node.kind == "shards" and node.spec == spec and node.parents == parents:
                 return node.name
-        name = f"shards/{source}"
+        name = f"{SHARDS}/{source}"
         if name in self.nodes:
             name += f"@{tokenizer},{length}"
         return self._add(Node(name, "shards", spec, 0, parents))
@@ -227,6 +273,14 @@ def _with(values: dict[str, Any], place: list[str], value: Any) -> dict[str, Any
         return values | {place[0]: value}
     inner = values.get(place[0])
     return values | {place[0]: _with(inner if isinstance(inner, dict) else {}, place[1:], value)}
+
+
+def _labels(values: list[Any]) -> list[str]:
+    """How the values of a matrix field are called in node names: plain ones by themselves, others by number."""
+    return [
+        f"v{number}" if isinstance(value, dict | list) or "/" in str(value) else str(value)
+        for number, value in enumerate(values, start=1)
+    ]
 
 
 def _joined(first: str, second: str) -> str:

@@ -8,12 +8,21 @@ enter neither.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from octolab.pipeline.graph import Graph, Node, ShardsSpec
-from octolab.pipeline.origins import data_origin, hub_commit, module_fingerprint, path_fingerprint, source_origin
+from octolab.pipeline.names import step_names
+from octolab.pipeline.origins import (
+    data_origin,
+    model_commit,
+    module_fingerprint,
+    path_fingerprint,
+    source_origin,
+    tokenizer_commit,
+)
 from octolab.recipe.data import ModelSpec
 from octolab.recipe.fields import role_of
 from octolab.recipe.schema import Recipe
@@ -105,7 +114,9 @@ class Fingerprints:
             return {name: self.source(name) for name in spec.sources}
         if isinstance(spec, CurateStage):
             sets = contamination_sets(self.recipe, spec)
-            return {name: self.source(name) for name in spec.sources} | {f"data.{one}": self.data(one) for one in sets}
+            steps = own_code(*step_names(spec))
+            rows = {name: self.source(name) for name in spec.sources}
+            return rows | {f"data.{one}": self.data(one) for one in sets} | steps
         if isinstance(spec, RLStage):
             return {"prompts": self.data(spec.prompts)} | own_code(spec.reward, spec.template)
         if isinstance(spec, EvaluateStage):
@@ -120,7 +131,12 @@ class Fingerprints:
         if spec.path is not None:
             prints["path"] = path_fingerprint(spec.path, f"models.{name}")
         if spec.hub is not None:
-            prints["commit"] = hub_commit(spec.hub, "model", spec.revision, f"models.{name}")
+            prints["commit"] = model_commit(name, spec)
+        if spec.tokenizer is not None and spec.tokenizer not in self.recipe.stages:
+            if Path(spec.tokenizer).is_dir():
+                prints["tokenizer"] = path_fingerprint(spec.tokenizer, f"models.{name}.tokenizer")
+            else:
+                prints["tokenizer"] = tokenizer_commit(name, spec)
         return prints
 
     def source(self, name: str) -> dict[str, Any]:
@@ -144,8 +160,7 @@ class Fingerprints:
 
 def contamination_sets(recipe: Recipe, stage: CurateStage) -> list[str]:
     """Problem sets that a curate stage decontaminates against: its own list, else all evaluated benchmarks."""
-    steps = [step if isinstance(step, str) else next(iter(step)) for step in stage.steps]
-    if "decontaminate" not in steps:
+    if "decontaminate" not in step_names(stage):
         return []
     if stage.decontaminate_against is not None:
         return stage.decontaminate_against

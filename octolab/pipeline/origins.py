@@ -18,7 +18,7 @@ from typing import Any
 import fsspec
 
 from octolab.errors import UserError
-from octolab.recipe.data import DataSpec, SourceSpec
+from octolab.recipe.data import DataSpec, ModelSpec, SourceSpec
 from octolab.recipe.schema import Recipe
 from octolab.store.keys import fingerprint_file, fingerprint_path, key_of
 from octolab.tasks.named import choose_or_import
@@ -60,9 +60,17 @@ class Origin:
             self.hub,
             config=self.subset,
             split=self.split,
-            revision=self.revision,
+            revision=self.commit(),
             data_files=self.data_files,
         )
+
+    def commit(self) -> str:
+        """The commit of a hub data set, the same for as long as the process lives.
+
+        Raises:
+            UserError: the hub cannot be asked.
+        """
+        return hub_commit(str(self.hub), "dataset", self.revision, self.where, f"{self.where}.path=FILE")
 
     def fingerprint(self) -> Any:
         """What enters the key of a stage that reads these rows.
@@ -74,8 +82,7 @@ class Origin:
             return {"files": path_fingerprint(self.path, self.where)}
         if self.make is not None:
             return {"make": self.make, "source": module_fingerprint(self.make, self.where), "args": self.args}
-        commit = hub_commit(str(self.hub), "dataset", self.revision, self.where)
-        return {"hub": self.hub, "subset": self.subset, "split": self.split, "commit": commit}
+        return {"hub": self.hub, "subset": self.subset, "split": self.split, "commit": self.commit()}
 
 
 def path_fingerprint(path: str, where: str) -> str:
@@ -110,26 +117,40 @@ def module_fingerprint(name: str, where: str) -> str:
     return key_of([[sibling.name, fingerprint_file(sibling)] for sibling in siblings])
 
 
-@cache
-def hub_commit(repo: str, kind: str, revision: str | None, where: str) -> str:
-    """The commit that a hub repository's revision stands for.
+def hub_commit(repo: str, kind: str, revision: str | None, where: str, instead: str) -> str:
+    """The commit that a hub repository's revision stands for; `instead` is the override that does without it.
 
     Raises:
         UserError: the hub cannot be reached or does not know the repository.
     """
-    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
-        return revision
-    from huggingface_hub import HfApi
-
     try:
-        info = HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=20)
+        return _commit(repo, kind, revision)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise UserError(
             f"{where}: the hub gives no commit for {repo} ({reason}); check the name and the network, "
-            f"or give a local file with --set {where}.path=FILE"
+            f"or use a local copy with --set {instead}"
         ) from error
-    return str(info.sha)
+
+
+@cache
+def _commit(repo: str, kind: str, revision: str | None) -> str:
+    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    from huggingface_hub import HfApi
+
+    return str(HfApi().repo_info(repo, repo_type=kind, revision=revision, timeout=20).sha)
+
+
+def model_commit(name: str, spec: ModelSpec) -> str:
+    """The commit of a model's weights."""
+    return hub_commit(str(spec.hub), "model", spec.revision, f"models.{name}", f"models.{name}.path=FOLDER")
+
+
+def tokenizer_commit(name: str, spec: ModelSpec) -> str:
+    """The commit of a tokenizer that a model takes from the hub."""
+    where = f"models.{name}.tokenizer"
+    return hub_commit(str(spec.tokenizer), "model", None, where, f"{where}=FOLDER")
 
 
 def source_origin(recipe: Recipe, name: str) -> Origin:

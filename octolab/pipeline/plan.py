@@ -15,7 +15,7 @@ from octolab.errors import UserError
 from octolab.model.config import DecoderConfig
 from octolab.pipeline.graph import Graph, Node
 from octolab.pipeline.keys import keys_of
-from octolab.pipeline.origins import hub_commit
+from octolab.pipeline.origins import model_commit
 from octolab.recipe.data import ModelSpec
 from octolab.recipe.schema import Recipe
 from octolab.recipe.stages import EvaluateStage, RLStage, TokenizerStage, TrainStage
@@ -105,7 +105,7 @@ def model_config(graph: Graph, node: Node) -> DecoderConfig | None:
 
         return read_config(Path(spec.path))
     if spec.init is None:
-        return _hub_config(str(spec.hub), spec.revision)
+        return _hub_config(node.name, spec)
     return DecoderConfig.of_family(
         spec.init.family,
         vocab_size=_vocabulary(graph, node, spec),
@@ -132,17 +132,17 @@ def _vocabulary(graph: Graph, node: Node, spec: ModelSpec) -> int:
 
 
 @cache
-def _hub_config(repo: str, revision: str | None) -> DecoderConfig | None:
+def _hub_config(name: str, spec: ModelSpec) -> DecoderConfig | None:
     """The hub's config.json from the cache or, where it can be reached, the hub; else None: the plan says so."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    file = try_to_load_from_cache(repo, "config.json", revision=revision)
+    repo = str(spec.hub)
+    file = try_to_load_from_cache(repo, "config.json", revision=spec.revision)
     if not isinstance(file, str):
         try:
-            commit = hub_commit(repo, "model", revision, f"model {repo}")
-        except UserError:
+            file = hf_hub_download(repo, "config.json", revision=model_commit(name, spec))
+        except (UserError, OSError):  # out of reach, or gated: the latter is one of the hub's OSErrors
             return None
-        file = hf_hub_download(repo, "config.json", revision=commit)
     return DecoderConfig.from_hf(read_json(Path(file)), repo)
 
 

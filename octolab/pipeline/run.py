@@ -106,13 +106,17 @@ def _refuse_waste(
     for name in redo:
         if not any(_matches(node, [name]) for node in graph.nodes):
             raise UserError(f"--redo {name}: there is no such stage{nearest(name, list(graph.nodes))}")
-    for name in wanted:
-        found = _found(directory, name, keys[name])
-        if found.state == "changed" and found.seconds > PRECIOUS_SECONDS and not _matches(name, redo):
-            raise UserError(
-                f"stage {name} in {directory.path} was made with other settings and holds "
-                f"{found.seconds / 60:.0f} minutes of work; put it aside with --redo {name}, or choose another --out"
-            )
+    found = {name: _found(directory, name, keys[name]) for name in wanted if not _matches(name, redo)}
+    precious = {
+        name: one.seconds for name, one in found.items() if one.state == "changed" and one.seconds > PRECIOUS_SECONDS
+    }
+    if precious:
+        held = ", ".join(f"{name} ({seconds / 60:.0f} minutes)" for name, seconds in precious.items())
+        words = " ".join(f"--redo {name}" for name in precious)
+        raise UserError(
+            f"{directory.path} holds work that was made with other settings: {held}; put it aside with {words}, or "
+            "choose another --out"
+        )
 
 
 def _found(directory: RunDir, name: str, keys: Keys) -> Found:
@@ -127,14 +131,14 @@ def _one(run: Run, node: Node, keys: Keys, forced: bool, console: Console) -> tu
         return "reused", 0.0
     if found.state == "changed" or (forced and found.state != "new"):
         directory.supersede(node.name)
-        if not forced and directory.restore(node.name, keys.key):
-            return _one(run, node, keys, False, console)
         found = Found("new", 0.0, None)
+    if found.state == "new" and not forced and directory.restore(node.name, keys.key):
+        return _one(run, node, keys, False, console)
     how = {"new": "made", "unfinished": "resumed", "extendable": "continued", "finished": "made"}[found.state]
     folder = directory.begin(node.name, keys.key, keys.base, keys.extendable, found.seconds)
     begun = time.perf_counter()
     with StageView(console, node.name, folder) as view:
-        _announce(folder, view)
+        _announce(folder, node, view)
         view.log(f"{how}: key {keys.key}")
         try:
             summary, outputs = WORK[node.kind](run, node, view.io())
@@ -157,7 +161,7 @@ def _one(run: Run, node: Node, keys: Keys, forced: bool, console: Console) -> tu
         "summary": finite(summary),
         "seconds": found.seconds + seconds,
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": environment(),
+        "environment": environment(node),
     }
     write_json(folder / "manifest.json", manifest)
     if console.is_terminal or seconds > 1:
@@ -169,7 +173,7 @@ def _relative(path: Path, root: Path) -> str:
     return os.path.relpath(path, root) if path.is_relative_to(root) else str(path)
 
 
-def environment() -> dict[str, Any]:
+def environment(node: Node) -> dict[str, Any]:
     """What the promise of same bits depends on."""
     import torch
 
@@ -178,6 +182,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "compile": getattr(node.spec, "compile", False),
         "machine": f"{platform.machine()} {_processor()}",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
@@ -191,10 +196,10 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def _announce(folder: Path, view: StageView) -> None:
+def _announce(folder: Path, node: Node, view: StageView) -> None:
     """Say when an unfinished stage goes on under another environment: its bits may then differ."""
     file = folder / "environment.json"
-    now = environment()
+    now = environment(node)
     if file.exists():
         before = read_json(file)
         for name in sorted(now):

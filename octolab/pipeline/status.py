@@ -1,24 +1,20 @@
-"""Looking at run directories: status, the difference between two, and what nothing needs any more."""
+"""Looking at run directories: status, report, the difference between two, and what nothing needs any more."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from octolab.pipeline.graph import Graph
-from octolab.recipe.load import validate
+from octolab.recipe.load import load_recipe
 from octolab.recipe.schema import Recipe
 from octolab.store.atomic import read_json
 from octolab.store.lock import run_lock
-from octolab.store.rundir import RunDir, folder_bytes, open_run
+from octolab.store.rundir import RunDir, open_run, remove, size
 
 
 def _recipe_of(directory: RunDir) -> Recipe:
-    path = directory.path / "recipe.yaml"
-    return validate(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    return load_recipe(directory.path / "recipe.yaml")
 
 
 def status_of(folder: Path) -> dict[str, Any]:
@@ -68,6 +64,18 @@ def headline(entry: dict[str, Any]) -> str:
     return ""
 
 
+def report_of(folder: Path) -> Path:
+    """Write a run's summary and page anew from what is finished; returns the page's path.
+
+    Raises:
+        UserError: the folder is no run directory, or a file of a finished stage is absent or torn.
+    """
+    from octolab.report import write_report
+
+    directory = open_run(folder)
+    return write_report(directory.path, set(Graph(_recipe_of(directory)).nodes))
+
+
 def diff_of(first: Path, second: Path) -> dict[str, Any]:
     """Settings that differ (as dotted recipe fields) and results of both runs.
 
@@ -77,7 +85,7 @@ def diff_of(first: Path, second: Path) -> dict[str, Any]:
     recipes, results = [], []
     for folder in (first, second):
         directory = open_run(folder)
-        recipes.append(_flat(yaml.safe_load((directory.path / "recipe.yaml").read_text(encoding="utf-8"))))
+        recipes.append(_flat(_recipe_of(directory).model_dump(mode="json", by_alias=True, exclude_none=True)))
         summary = directory.path / "summary.json"
         results.append(_accuracies(read_json(summary)) if summary.exists() else {})
     return {
@@ -127,8 +135,8 @@ def collect_garbage(folder: Path, dry_run: bool) -> list[dict[str, Any]]:
     directory = open_run(folder)
     with run_lock(directory.path):
         garbage = directory.garbage(set(Graph(_recipe_of(directory)).nodes))
-        found = [{"path": str(path), "bytes": folder_bytes(path)} for path in garbage]
+        found = [{"path": str(path), "bytes": size(path)} for path in garbage]
         if not dry_run:
             for path in garbage:
-                shutil.rmtree(path)
+                remove(path)
     return found

@@ -19,7 +19,7 @@ from octolab.corpus.steps import build_step, run_steps
 from octolab.errors import UserError
 from octolab.pipeline.graph import Graph, Node, ShardsSpec
 from octolab.pipeline.keys import contamination_sets, is_data
-from octolab.pipeline.origins import problems_of, source_origin
+from octolab.pipeline.origins import model_commit, problems_of, source_origin, tokenizer_commit
 from octolab.recipe.data import ModelInit, ModelSpec
 from octolab.recipe.schema import Recipe
 from octolab.recipe.stages import CurateStage, EvaluateStage, RLStage, TokenizerStage, TrainStage
@@ -190,7 +190,7 @@ def model(run: Run, node: Node, io: StageIO) -> Result:
     elif spec.path is not None:
         folder = Path(spec.path).resolve()
     else:
-        folder = _from_hub(str(spec.hub), spec.revision, f"models.{node.name}")
+        folder = _from_hub(str(spec.hub), model_commit(node.name, spec), f"models.{node.name}")
     config = read_config(folder)
     if spec.init is None and tokenizer_folder is not None:
         folder = _with_tokenizer(folder, tokenizer_folder, io.out / "checkpoint")
@@ -210,7 +210,8 @@ def _tokenizer_folder(run: Run, node: Node, spec: ModelSpec) -> Path | None:
         return None
     if Path(spec.tokenizer).is_dir():
         return Path(spec.tokenizer)
-    return _from_hub(spec.tokenizer, None, f"models.{node.name}.tokenizer", ["*token*", "*.json", "merges.txt"])
+    where = f"models.{node.name}.tokenizer"
+    return _from_hub(spec.tokenizer, tokenizer_commit(node.name, spec), where, ["*token*", "*.json", "merges.txt"])
 
 
 def _random_model(init: ModelInit, tokenizer_folder: Path, folder: Path, seed: int) -> None:
@@ -236,12 +237,12 @@ def _random_model(init: ModelInit, tokenizer_folder: Path, folder: Path, seed: i
         loaded.save(partial)
 
 
-def _from_hub(repo: str, revision: str | None, where: str, patterns: list[str] | None = None) -> Path:
+def _from_hub(repo: str, commit: str, where: str, patterns: list[str] | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
     wanted = patterns or ["*.json", "*.safetensors", "*token*", "merges.txt"]
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        return Path(snapshot_download(repo, revision=commit, allow_patterns=wanted))
     except Exception as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
@@ -341,7 +342,7 @@ def report(run: Run, node: Node, io: StageIO) -> Result:
     """The page and the summary, at the run's root."""
     from octolab.report import write_report
 
-    page = write_report(run.directory.path)
+    page = write_report(run.directory.path, set(run.graph.nodes))
     return {"page": page.name}, {"page": page, "summary": page.with_name("summary.json")}
 
 

@@ -128,6 +128,9 @@ def apply_override(values: dict[str, Any], text: str) -> None:
         parsed = yaml.safe_load(value) if value.strip() else None
     except yaml.YAMLError as error:
         raise UserError(f"--set {place}: {value!r} is not YAML; quote it") from error
+    known = values.get(names[0])
+    if names[0] in ("models", "stages") and len(names) > 2 and isinstance(known, dict) and names[1] not in known:
+        raise UserError(f"--set {place}: there is no {names[0]}.{names[1]}{nearest(names[1], list(known))}")
     at: Any = values
     for depth, name in enumerate(names[:-1]):
         at = at.setdefault(name, {})
@@ -151,24 +154,23 @@ def validate(values: dict[str, Any], where: str) -> Recipe:
         raise UserError(_sentence(error, where)) from error
 
 
-def stage_of(values: dict[str, Any], where: str) -> Any:
-    """One stage from its values, which must name a known kind.
+def stage_of(values: dict[str, Any], name: str, where: str) -> Any:
+    """One stage of a known kind from its values; `name` is its place in the recipe.
 
     Raises:
         UserError: a value does not fit.
     """
+    kind = values["kind"]
     try:
-        return KINDS[values["kind"]].model_validate(values)
+        return KINDS[kind].model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+        raise UserError(_sentence(error, where, ("stages", name, kind))) from error
 
 
-def _sentence(error: ValidationError, where: str) -> str:
+def _sentence(error: ValidationError, where: str, outer: tuple[str, ...] = ()) -> str:
     mistakes = error.errors()
     first = min(mistakes, key=lambda mistake: mistake["type"] != "extra_forbidden")
-    place = [str(part) for part in first["loc"]]
+    place = [*outer, *(str(part) for part in first["loc"])]
     section = _section(place)
     if len(place) > 2 and place[0] == "stages" and place[2] in KINDS:
         del place[2]

@@ -271,6 +271,14 @@ class EvaluateStage(Stage):
     verifier_workers: int = runtime(1, gt=0)
     """Verifier processes."""
 
+    @field_validator("benchmarks")
+    @classmethod
+    def _each_once(cls, names: list[str]) -> list[str]:
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is named twice; leave one out")
+        return names
+
     @model_validator(mode="after")
     def _samples_differ(self) -> EvaluateStage:
         if self.samples > 1 and self.temperature == 0:

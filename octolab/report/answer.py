@@ -38,13 +38,10 @@ def answer(summary: Record) -> list[str]:
     gains = {c["id"]: c for c in summary["claims"] if c["id"].startswith("gain/")}
     told = [g for name in summary["rl"] if (g := gains.get(f"gain/{name}/{sets[0]}")) and g["effect"] is not None]
     if not told:
-        return [_without_rl(summary, sets[0])] + _nothing_solved(summary, sets[0])
-    return (
-        _moved(summary, told, sets[0])
-        + _against_baseline(summary, sets[0])
-        + _other_sets(summary, sets[1:])
-        + _nothing_solved(summary, sets[0])
-    )
+        return [_without_rl(summary, sets[0]), *_nothing_solved(summary, sets[0])[0]]
+    said = _moved(summary, told, sets[0]) + _against_baseline(summary, sets[0]) + _other_sets(summary, sets[1:])
+    low, everyone = _nothing_solved(summary, sets[0])
+    return low + said if everyone else said + low
 
 
 def _name(claim: Record) -> str:
@@ -54,9 +51,13 @@ def _name(claim: Record) -> str:
 def _moved_words(summary: Record, claim: Record) -> str:
     name, set_ = _name(claim), claim["set"]
     before, after = (percent(accuracy(summary, name, when, set_)) for when in ("before", "after"))
+    return f"`{name}` from {before} to {after} ({_change(claim)})"
+
+
+def _change(claim: Record) -> str:
     low, high = claim["ci95"]
-    change = f"{points(claim['effect'])} points, 95\u202f% interval {points(low)} to {points(high)}, n\u00a0=\u00a0{claim['n']:,}"
-    return f"`{name}` from {before} to {after} ({change})"
+    interval = f"95\u202f% interval {points(low)} to {points(high)}"
+    return f"{points(claim['effect'])} points, {interval}, n\u00a0=\u00a0{claim['n']:,}"
 
 
 def _moved(summary: Record, claims: list[Record], set_: str) -> list[str]:
@@ -64,7 +65,15 @@ def _moved(summary: Record, claims: list[Record], set_: str) -> list[str]:
         return [f"On `{set_}`, RL moved {_moved_words(summary, claims[0])}; {_verdict_words(claims[0])}."]
     ranked = sorted(claims, key=lambda c: -c["effect"])
     most, least = (_moved_words(summary, claim) for claim in (ranked[0], ranked[-1]))
+    if all(claim["verdict"] == UNKNOWN for claim in claims):
+        every = f"On `{set_}`, this run cannot tell whether RL moved any of its {len(claims)} models"
+        if ranked[0]["effect"] == ranked[-1]["effect"]:
+            return [f"{every}: each by {_change(ranked[0])}."]
+        furthest = _moved_words(summary, max(ranked, key=lambda c: abs(c["effect"])))
+        return [f"{every}; the furthest went {furthest}, and every interval includes zero."]
     first = f"On `{set_}`, RL moved {most}, the most of {len(claims)} models, and {least}, the least."
+    if len(claims) == 2:
+        first = f"On `{set_}`, RL moved {most} and {least}."
     parts: dict[str, list[str]] = {}
     for claim in ranked:
         parts.setdefault(_verdict_words(claim), []).append(f"`{_name(claim)}`")
@@ -72,12 +81,11 @@ def _moved(summary: Record, claims: list[Record], set_: str) -> list[str]:
 
 
 def _verdict_words(claim: Record) -> str:
-    low, high = claim["ci95"]
     if claim["verdict"] == HOLDS:
         return "the whole interval is above zero"
     if claim["verdict"] == UNKNOWN:
         return "the interval includes zero: cannot tell"
-    return "no problem changed sides" if low == high == 0 else "no part of the interval is above zero"
+    return "no part of the interval is above zero"
 
 
 def _against_baseline(summary: Record, set_: str) -> list[str]:
@@ -122,7 +130,8 @@ def _without_rl(summary: Record, set_: str) -> str:
     return f"{first} `{best}` solves {percent(score['acc'])} of `{set_}`{spread}{most}."
 
 
-def _nothing_solved(summary: Record, set_: str) -> list[str]:
+def _nothing_solved(summary: Record, set_: str) -> tuple[list[str], bool]:
+    """A sentence about models that solve almost nothing, if there are any, and whether that is all of them."""
     known = {}
     for name in summary["models"]:
         both = [accuracy(summary, name, when, set_) for when in ("before", "after")]
@@ -130,16 +139,15 @@ def _nothing_solved(summary: Record, set_: str) -> list[str]:
             known[name] = max(value for value in both if value is not None)
     low = [name for name, best in known.items() if best < ALMOST_NOTHING]
     if not low:
-        return []
-    limit = percent(ALMOST_NOTHING)
+        return [], False
+    limit, when = f"{100 * ALMOST_NOTHING:g}\u202f%", ", before or after RL" if summary["rl"] else ""
     if len(low) == len(known):
-        return [
-            f"No model here solves {limit} of `{set_}`, before or after: this shows that the road works, not that RL does."
-        ]
+        none = f"No model here solves as much as {limit} of `{set_}`{when}"
+        return [f"{none}: this shows that the road works, not where it leads."], True
     verb = "solves" if len(low) == 1 else "solve"
     return [
-        f"{_join([f'`{name}`' for name in low])} {verb} almost nothing of `{set_}` (under {limit}), before or after RL."
-    ]
+        f"{_join([f'`{name}`' for name in low])} {verb} almost nothing of `{set_}` (less than {limit}{when})."
+    ], False
 
 
 def _join(parts: list[str]) -> str:

@@ -3,7 +3,9 @@
 In go 0/1 outcomes of evaluation samples before and after RL; out come claims with an effect in accuracy points,
 a 95% interval and a verdict. Samples of one problem are averaged first, and the interval is a paired bootstrap
 over problems (Efron 1979; pairing as in Koehn 2004), because problems, not samples, are what another test set
-would draw anew. Zero-shot and few-shot sets are never compared with one another.
+would draw anew. Where every problem moved alike the bootstrap sees no spread, and a bound on the share of
+problems that might move otherwise takes its place: none of 8 problems solved is no proof. Zero-shot
+and few-shot sets are never compared with one another.
 """
 
 from __future__ import annotations
@@ -46,12 +48,18 @@ class Claim:
     verdict: str
 
 
-def paired_bootstrap(before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> Effect:
+def paired_bootstrap(
+    before: NDArray[np.float64], after: NDArray[np.float64], seed: int, reach: float = 100.0
+) -> Effect:
     """Mean of `after - before` in points, with the 2.5th and 97.5th percentile over resampled problems.
 
     `before` and `after` are (problems,) fractions in the same order. Drawing n problems with replacement is
     drawing the counts of each distinct difference from a multinomial; that is how it is computed, since
     outcomes take few values: 10,000 resamples cost the same for 100 problems as for 10,000.
+
+    If all n differences equal d, the share of problems that would differ is at most p = 1 - 0.025^(1/n)
+    (Clopper and Pearson 1934), and such a problem lies within -reach..reach points: the interval is then
+    d - p (reach + d) .. d + p (reach - d).
 
     Raises:
         ValueError: the arrays are empty or differ in shape.
@@ -61,6 +69,9 @@ def paired_bootstrap(before: NDArray[np.float64], after: NDArray[np.float64], se
     difference = np.round(100.0 * (after - before), 9)
     values, counts = np.unique(difference, return_counts=True)
     n = difference.size
+    if len(values) == 1:
+        point, share = float(values[0]), 1.0 - 0.025 ** (1.0 / n)
+        return Effect(point, point - share * (reach + point), point + share * (reach - point), n)
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)  # (resamples, values)
     low, high = np.percentile(drawn @ values / n, [2.5, 97.5])
     return Effect(float(difference.mean()), float(low), float(high), n)
@@ -91,7 +102,8 @@ def aligned(*models: Outcomes) -> list[NDArray[np.float64]]:
 def gain_claim(name: str, set_: str, before: Outcomes, after: Outcomes, seed: int) -> Claim:
     """Does RL raise the accuracy of `name` on `set_`?"""
     first, second = aligned(before, after)
-    return _claim(f"gain/{name}/{set_}", f"RL raises {name}'s accuracy on {set_}", set_, first, second, seed)
+    statement = f"RL raises {name}'s accuracy on {set_}"
+    return _claim(f"gain/{name}/{set_}", statement, set_, first, second, seed, reach=100.0)
 
 
 def gains_more_claim(
@@ -100,15 +112,23 @@ def gains_more_claim(
     """Does RL gain more on `name` than on `baseline`? Each pair is outcomes (before, after) on `set_`."""
     before, after, base_before, base_after = aligned(*pair, *base)
     statement = f"RL gains more on {name} than on {baseline}"
-    return _claim(f"gains_more/{name}/{set_}", statement, set_, base_after - base_before, after - before, seed)
+    return _claim(
+        f"gains_more/{name}/{set_}", statement, set_, base_after - base_before, after - before, seed, reach=200.0
+    )
 
 
 def _claim(
-    id_: str, statement: str, set_: str, low: NDArray[np.float64], high: NDArray[np.float64], seed: int
+    id_: str,
+    statement: str,
+    set_: str,
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    seed: int,
+    reach: float,
 ) -> Claim:
     if not low.size:
         return Claim(id_, statement, set_, None, None, 0, UNKNOWN)
-    effect = paired_bootstrap(low, high, seed)
+    effect = paired_bootstrap(low, high, seed, reach)
     interval = [round(effect.low, 6), round(effect.high, 6)]
     return Claim(id_, statement, set_, round(effect.points, 6), interval, effect.n, verdict(effect))
 

@@ -18,6 +18,9 @@ EDGE = 5
 WEIGHT = 0.5
 """Weight of the newest value in the moving average (the paper's curves use 0.5)."""
 
+ENOUGH_TO_FALL = 0.1
+"""Best accuracy below which a fall is noise."""
+
 Record = dict[str, Any]
 
 
@@ -89,8 +92,9 @@ def signs(metrics: list[Record], last_step: list[Record]) -> dict[str, float | N
 
 
 def _fall(accuracy: list[float | None]) -> float | None:
+    """Share of its best that the smoothed accuracy has lost; None for a model that never had much to lose."""
     curve = [value for value in smoothed(accuracy) if value is not None]
-    return 1.0 - curve[-1] / max(curve) if curve and max(curve) > 0 else None
+    return 1.0 - curve[-1] / max(curve) if curve and max(curve) >= ENOUGH_TO_FALL else None
 
 
 def _early_box(text: str) -> float:

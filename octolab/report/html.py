@@ -44,7 +44,8 @@ def page(run: Run, summary: Record, rollouts: list[Record]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
         f"<title>{esc(run.name)}: OctoLab report</title><style>{theme.css()}{_asset('report.css')}</style></head><body>"
         f'<nav><a class="brand" href="#top">{esc(run.name)}</a>{links}</nav>'
         f'<main id="top">{_opening(summary, models)}{body}</main>'
@@ -83,12 +84,12 @@ def _parts(
     dynamics = sections.plots(drawn, "rl")
     machinery = sections.plots(drawn, "machinery")
     if machinery:
-        machinery = f"<details class='more'><summary>The machinery: gradients, clipping, engine against trainer</summary>{machinery}</details>"
+        machinery = _more("The machinery: gradients, clipping, engine against trainer", machinery)
     by_part = tables.parts_table(summary, models, "by_family", "by family") + tables.parts_table(
         summary, models, "by_level", "by level"
     )
     if by_part:
-        by_part = f'<details class="more"><summary>By family and by level</summary>{by_part}</details>'
+        by_part = _more("By family and by level", f'<div class="pairs">{by_part}</div>')
     few = tables.scores_tables(summary, models, few_shot=True)
     passes = sections.plots(drawn, "pass", tall=True)
     passes = passes and sections.legend(list(summary["models"]), models) + passes
@@ -100,8 +101,8 @@ def _parts(
         (
             "claims",
             "Claims",
-            "Computed from the sample logs by paired bootstrap over problems. A claim holds if its whole interval is above "
-            "zero, does not hold if none of it is, and cannot be told otherwise.",
+            "Computed from the sample logs by paired bootstrap over problems. A claim holds if its whole interval is "
+            "above zero, does not hold if none of it is, and cannot be told otherwise.",
             tables.claims_table(summary),
         ),
         (
@@ -125,8 +126,8 @@ def _parts(
         (
             "dynamics",
             "RL, step by step",
-            "Faint lines are raw values, strong ones a moving average. Length is shown by outcome, because the length of "
-            "correct answers alone hides a collapse.",
+            "Faint lines are raw values, strong ones a moving average. Length is shown by outcome, because the length "
+            "of correct answers alone hides a collapse.",
             (rl_legend + tables.signs_table(summary, models) + dynamics + machinery) if dynamics else "",
         ),
         (
@@ -147,7 +148,12 @@ def _parts(
             "What each step of curation kept. Open a reason to read pages it dropped.",
             sections.corpus(run),
         ),
-        ("rollouts", "Rollouts to read", "Right beside wrong, and before RL beside after it.", _reader() if rollouts else ""),
+        (
+            "rollouts",
+            "Rollouts to read",
+            "Right beside wrong, and before RL beside after it.",
+            _reader() if rollouts else "",
+        ),
         ("provenance", "Provenance", "Enough to do it again.", _provenance(run, summary)),
     ]
 
@@ -168,7 +174,7 @@ def _opening(summary: Record, models: dict[str, int]) -> str:
     ]
     small = "".join(f"<p>{prose(sentence)}</p>" for sentence in rest)
     return (
-        f'<header><p class="eyebrow">OctoLab report · <b>{esc(summary["name"])}</b> · {" · ".join(esc(f) for f in facts)}</p>'
+        f'<header><p class="eyebrow">OctoLab report · <b>{esc(summary["name"])}</b> · {esc(" · ".join(facts))}</p>'
         f'<h1>{aside(prose(first))}</h1><div class="rest">{small}</div>{sections.gains_panel(summary, models)}</header>'
     )
 
@@ -183,6 +189,10 @@ def _training(drawn: list[Record], by_source: str) -> str:
     names = [t["name"] for figure in drawn if figure["group"] == "train" for t in figure["data"]]
     tones = {t["name"]: t["meta"]["tone"][1] for figure in drawn if figure["group"] == "train" for t in figure["data"]}
     return f"{sections.legend(names, tones)}{together}{by_source}" if together else ""
+
+
+def _more(title: str, body: str) -> str:
+    return f'<details class="more"><summary>{title}</summary>{body}</details>'
 
 
 def _reader() -> str:
@@ -204,19 +214,15 @@ def _provenance(run: Run, summary: Record) -> str:
     facts = "".join(f"<div><dt>{name}</dt><dd>{esc(told.get(name, DASH))}</dd></div>" for name in names)
     facts += f"<div><dt>seed</dt><dd>{summary['seed']}</dd></div>"
     commands = f"octolab run {run.path / 'recipe.yaml'}\noctolab report {run.path}"
-    recipe = (
-        f'<details class="more"><summary>The recipe, as resolved</summary><pre class="code">{esc(run.recipe_text)}</pre></details>'
-        if run.recipe_text
-        else ""
-    )
-    return (
-        f'<dl class="facts">{facts}</dl><pre class="code">{esc(commands)}</pre>{tables.stages_table(summary)}{recipe}'
-    )
+    recipe = run.recipe_text and _more("The recipe, as resolved", f'<pre class="code">{esc(run.recipe_text)}</pre>')
+    stages = tables.stages_table(summary)
+    return f'<dl class="facts">{facts}</dl><pre class="code">{esc(commands)}</pre>{stages}{recipe}'
 
 
 def _footer(summary: Record) -> str:
     version = esc(summary["provenance"]["octolab"])
-    return f"Written by OctoLab {version} from the logs of the run; the same numbers stand in <code>summary.json</code> beside this file."
+    beside = "the same numbers stand in <code>summary.json</code> beside this file"
+    return f"Written by OctoLab {version} from the logs of the run; {beside}."
 
 
 def _asset(name: str) -> str:

@@ -9,6 +9,7 @@ of weight 0.5, as in the paper's figures.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from octolab.report.answer import zero_shot_sets
@@ -41,12 +42,12 @@ PANELS = (
     Panel("truncated", "Truncated", "share that reached the cap", share=True),
     Panel("no_answer", "No answer", "share without a readable box", share=True),
     Panel("entropy", "Entropy", "nats a token"),
-    Panel("groups/mixed", "Mixed groups", "share of groups with a gradient", share=True),
+    Panel("groups/mixed", "Mixed groups", "groups with a gradient", share=True),
 )
 MACHINERY = (
     Panel("repetition", "Repetition", "share of repeated 4-grams", share=True),
     Panel("grad_norm", "Gradient norm", "before clipping"),
-    Panel("engine_gap/max", "Engine gap, max", "|log p trainer − engine|, nats"),
+    Panel("engine_gap/max", "Engine gap, max", "of log p with the trainer"),
     Panel("clip/high", "Clipped above", "share of tokens", share=True),
     Panel("ratio/max", "Largest ratio", "new over old probability"),
     Panel("reward/std", "Reward deviation", "within the batch"),
@@ -67,7 +68,7 @@ def binned(x: Values, y: Values, most: int = MOST_POINTS) -> tuple[Values, Value
     if len(x) <= most:
         return x, y
     edges = [round(i * len(x) / most) for i in range(most + 1)]
-    spans = list(zip(edges, edges[1:]))
+    spans = list(pairwise(edges))
     return [mean(x[a:b]) for a, b in spans], [mean(y[a:b]) for a, b in spans]
 
 
@@ -158,7 +159,10 @@ def _training(run: Run, models: dict[str, int]) -> list[Record]:
         base = _tokens_before(run, stage.node)
         x = [None if t is None else base + t for t in series(metrics, "tokens")]
         data.append(_trace(x, series(metrics, "loss"), stage.node, ("model", models[stage.node])))
-    axes = {"xaxis": {"title": {"text": "tokens since the base model"}}, "yaxis": {"rangemode": "normal"}}
+    axes: dict[str, Record] = {
+        "xaxis": {"title": {"text": "tokens since the base model"}},
+        "yaxis": {"rangemode": "normal"},
+    }
     return [_figure("train-loss", "train", "Training loss", "nats a token", data, **axes)]
 
 
@@ -180,7 +184,7 @@ def _by_source(run: Run, sources: dict[str, int]) -> list[Record]:
         data = [
             _trace(tokens, series(metrics, f"loss/{s}"), s, ("source", sources[s]), line={"width": 1.5}) for s in names
         ]
-        axes = {"xaxis": {"title": {"text": "tokens"}}, "yaxis": {"rangemode": "normal"}}
+        axes: dict[str, Record] = {"xaxis": {"title": {"text": "tokens"}}, "yaxis": {"rangemode": "normal"}}
         found.append(
             _figure(f"source-{stage.node}", "source", stage.node, "loss by source, nats a token", data, **axes)
         )

@@ -8,7 +8,7 @@ a torn line in a finished stage, or a manifest that does not parse, is the user'
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class Run:
         """Node of the checkpoint that `stage` started from, or None."""
         made = [node for node in stage.parents if node in self.stages and self.stages[node].kind in MODEL_KINDS]
         named = [node for node in made if stage.node.endswith(f"/{node}")]
-        return (named or made or [None])[0]
+        return next(iter(named or made), None)
 
     def rl_names(self) -> dict[str, str]:
         """Name in the report -> RL node, baseline first.
@@ -89,15 +89,16 @@ class Run:
         """
         nodes = [stage.node for stage in self.of_kind("rl")]
         parents = [self.model_parent(self.stages[node]) for node in nodes]
-        names = {}
+        names: dict[str, str] = {}
         for node, parent in zip(nodes, parents):
-            shared = parent is None or parents.count(parent) > 1
-            names[node.partition("/")[2] or node if shared else parent] = node
+            shared = parents.count(parent) > 1
+            names[parent if parent and not shared else node.partition("/")[2] or node] = node
         return names
 
 
-def read_run(path: Path) -> Run:
-    """Read manifests, metrics, scores and sample logs of the run directory `path`.
+def read_run(path: Path, nodes: Collection[str] | None = None) -> Run:
+    """Read manifests, metrics, scores and sample logs of the run directory `path`; with `nodes` of these only, since
+    stages that the recipe no longer has stay where they are until `octolab gc`.
 
     Raises:
         UserError: no finished stage is there, a manifest or scores file does not parse, or a log of a
@@ -105,7 +106,7 @@ def read_run(path: Path) -> Run:
     """
     path = Path(path)
     recipe, text = _recipe(path / "recipe.yaml")
-    found = {stage.node: stage for stage in _finished(path / "stages")}
+    found = {stage.node: stage for stage in _finished(path / "stages") if nodes is None or stage.node in nodes}
     if not found:
         raise UserError(f"{path} holds no finished stage; give the directory of a run that has got further")
     run = Run(path, recipe, text, _in_flow_order(found, recipe))

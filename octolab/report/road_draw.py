@@ -61,13 +61,11 @@ def svg(text: list[Card], shards: list[tuple[str, int, str]], places: list[Place
             edges.append(_edge((1 + WIDTH, end[1]), end, ""))
         parts.append(_card(place.card, x_of[place.column], _y(place.row), HEIGHT))
     heads = _heads(places, x_of, left)
-    height = max(y, _y(max((p.row for p in places), default=-1) + 1)) - GAP_Y + 2
+    bottom = max(y, _y(max((p.row for p in places), default=-1) + 1)) - GAP_Y + 2
     width = (len(used) + left) * (WIDTH + GAP_X) - GAP_X + 2
     label = "From text over base models and mid-training to RL and its results"
-    return (
-        f'<svg class="road" viewBox="0 0 {width} {height:.0f}" style="width:{width}px" role="img" aria-label="{label}">'
-        f"{heads}{''.join(edges)}{''.join(parts)}</svg>"
-    )
+    size = f'viewBox="0 0 {width} {bottom:.0f}" style="min-width:{0.84 * width:.0f}px;max-width:{width}px"'
+    return f'<svg class="road" {size} role="img" aria-label="{label}">{heads}{"".join(edges)}{"".join(parts)}</svg>'
 
 
 def _y(row: int) -> float:
@@ -106,10 +104,10 @@ def _card(card: Card, x: float, y: float, height: float) -> str:
         else ""
     )
     lines = "".join(
-        f'<text class="line" x="14" y="{40 + 17 * i}">{esc(_fit(line, WIDTH - 24, 12))}</text>'
+        f'<text class="line" x="14" y="{40 + 17 * i}">{esc(_fit(line, WIDTH - 18, 12))}</text>'
         for i, line in enumerate(card.lines)
     )
-    title = f'<text class="name" x="14" y="21">{esc(_fit(card.title, WIDTH - 24, 13.5))}</text>'
+    title = f'<text class="name" x="14" y="21">{esc(_fit(card.title, WIDTH - 22, 15.5))}</text>'
     drawn = _bar(card.bar, 14, height - 13, WIDTH - 28) + _spark(card.curve, card.tone, height, bool(card.bar))
     hint = esc("\n".join([card.title, *card.lines, *(f"{s}: {percent(part)}" for s, _, part in card.bar)]))
     return (
@@ -121,9 +119,9 @@ def _card(card: Card, x: float, y: float, height: float) -> str:
 def _bar(bar: tuple[tuple[str, int, float], ...], x: float, y: float, width: float) -> str:
     parts = []
     for _, colour, share in bar:
-        parts.append(
-            f'<rect x="{x:.1f}" y="{y}" width="{max(share * width - 1, 0.5):.1f}" height="5" style="fill:var(--s{colour})"/>'
-        )
+        wide = max(share * width - 1, 0.5)
+        paint = f'style="fill:var(--s{colour})"'
+        parts.append(f'<rect x="{x:.1f}" y="{y}" width="{wide:.1f}" height="5" {paint}/>')
         x += share * width
     return "".join(parts)
 
@@ -153,7 +151,8 @@ def _sources(shards: list[tuple[str, int, str]], x: float, y: float, height: flo
             f'<text class="line" x="29" y="{40 + 17 * MOST_SOURCES}">and {len(shards) - MOST_SOURCES} more</text>'
         )
     return (
-        f'<g class="card shards" transform="translate({x} {y:.0f})"><rect class="box" width="{WIDTH}" height="{height}" rx="5"/>'
+        f'<g class="card shards" transform="translate({x} {y:.0f})">'
+        f'<rect class="box" width="{WIDTH}" height="{height}" rx="5"/>'
         f'<text class="name" x="14" y="21">Tokens by source</text>{"".join(rows)}</g>'
     )
 

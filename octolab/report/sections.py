@@ -45,8 +45,9 @@ def _gains(summary: Record, models: dict[str, int], set_: str) -> str:
         f'<i style="left:{100 * i / 4:g}%">{percent(top * i / 4, False).removesuffix(".0")}</i>' for i in range(5)
     )
     return (
-        f'<div class="gains"><h3>{esc(set_)} <span class="note">accuracy in percent, ○ before and ● after RL, 95\u202f% '
-        f'intervals; gain in points</span></h3><ul>{rows}</ul><div class="axis"><span class="track">{ticks}</span></div></div>'
+        f'<div class="gains"><h3>{esc(set_)} <span class="note">accuracy in percent, ○ before and ● after RL, '
+        f"95\u202f% intervals; gain in points</span></h3><ul>{rows}</ul>"
+        f'<div class="axis"><span class="track">{ticks}</span></div></div>'
     )
 
 
@@ -55,7 +56,8 @@ def _mark(score: Record | None, kind: str, top: float) -> str:
         return ""
     low, high = score["ci95"] or (score["acc"], score["acc"])
     span = f"left:{100 * low / top:.2f}%;width:{100 * (high - low) / top:.2f}%"
-    return f'<i class="span {kind}" style="{span}"></i><i class="dot {kind}" style="left:{100 * score["acc"] / top:.2f}%"></i>'
+    dot = f"left:{100 * score['acc'] / top:.2f}%"
+    return f'<i class="span {kind}" style="{span}"></i><i class="dot {kind}" style="{dot}"></i>'
 
 
 def _join(before: Record | None, after: Record | None, top: float) -> str:
@@ -68,9 +70,10 @@ def _join(before: Record | None, after: Record | None, top: float) -> str:
 def plots(figures: list[Record], group: str, tall: bool = False) -> str:
     """Frames for the figures of one group; the page's script draws them."""
     frames = "".join(
-        f'<figure class="plot" data-figure="{esc(figure["id"])}"><figcaption><span class="title">{esc(figure["title"])}</span>'
-        f'<span class="note">{esc(figure["note"])}</span><span class="tools"><button type="button" data-image="svg">SVG</button>'
-        f'<button type="button" data-image="png">PNG</button></span></figcaption><div class="canvas"></div></figure>'
+        f'<figure class="plot" data-figure="{esc(figure["id"])}"><figcaption><span class="words">'
+        f'<span class="title">{esc(figure["title"])}</span><span class="note">{esc(figure["note"])}</span></span>'
+        '<span class="tools"><button type="button" data-image="svg">SVG</button>'
+        '<button type="button" data-image="png">PNG</button></span></figcaption><div class="canvas"></div></figure>'
         for figure in figures
         if figure["group"] == group
     )
@@ -108,9 +111,10 @@ def _step(step: Record, whole: float) -> str:
     examples = step.get("examples") or {}
     reasons = "".join(_reason(reason, n, examples.get(reason) or []) for reason, n in dropped)
     kept, lost = (step.get("out") or 0) / whole, ((step.get("in") or 0) - (step.get("out") or 0)) / whole
-    bar = f'<span class="bar"><i style="width:{100 * kept:.2f}%"></i><i class="lost" style="width:{100 * max(lost, 0):.2f}%"></i></span>'
+    shares = f'<i style="width:{100 * kept:.2f}%"></i><i class="lost" style="width:{100 * max(lost, 0):.2f}%"></i>'
     flow = f"{count(step.get('in'))} {ARROW} {count(step.get('out'))}"
-    return f'<li><strong>{esc(step.get("name", DASH))}</strong><span class="flow">{flow}</span>{bar}<div>{reasons}</div></li>'
+    name = f"<strong>{esc(step.get('name', DASH))}</strong>"
+    return f'<li>{name}<span class="flow">{flow}</span><span class="bar">{shares}</span><div>{reasons}</div></li>'
 
 
 def _reason(reason: str, dropped: int, examples: list[Record]) -> str:
@@ -118,7 +122,8 @@ def _reason(reason: str, dropped: int, examples: list[Record]) -> str:
     if not examples:
         return f'<span class="reason">{label}</span>'
     shown = "".join(
-        f'<div class="page"><small>{esc(e.get("id", DASH))}</small><pre>{esc(str(e.get("excerpt") or "")[:600]) or "(empty)"}</pre></div>'
+        f'<div class="page"><small>{esc(e.get("id", DASH))}</small>'
+        f"<pre>{esc(str(e.get('excerpt') or '')[:600]) or '(empty)'}</pre></div>"
         for e in examples[:MOST_EXAMPLES]
     )
     return f'<details class="reason"><summary>{label}</summary>{shown}</details>'

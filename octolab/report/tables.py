@@ -150,14 +150,15 @@ def parts_table(summary: Record, models: dict[str, int], part: str, title: str) 
     for set_ in zero_shot_sets(summary):
         names = list(summary["models"])
         labels = dict.fromkeys(
-            l for n in names for w in ("before", "after") for l in _score(summary, n, w, set_).get(part, {})
+            label for n in names for w in ("before", "after") for label in _score(summary, n, w, set_).get(part, {})
         )
         if len(labels) < 2:
             continue
         rows = []
         for name in (n for n in names if _has(summary, n, set_)):
             both = [_score(summary, name, when, set_).get(part, {}) for when in ("before", "after")]
-            cells = [change(*(percent(side.get(l, {}).get("acc"), unit=False) for side in both)) for l in labels]
+            shares = [[percent(side.get(label, {}).get("acc"), unit=False) for side in both] for label in labels]
+            cells = [change(before, after) for before, after in shares]
             rows.append([swatch(name, models), *cells])
         found.append(frame(f"{esc(set_)} {title}", ["Model", *map(esc, labels)], rows, "accuracy in percent"))
     return "".join(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from octolab.report.collect import summarise
@@ -13,15 +14,15 @@ from octolab.report.schema import validate
 from octolab.store.atomic import write_text
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, nodes: Collection[str] | None = None) -> Path:
     """Write `summary.json` and `report.html` into the run directory `run` and return the page's path.
 
-    The summary is validated against its schema first, and each file appears whole or not at all.
+    `nodes`: those of the recipe; stages of an older one are then left out. The summary is validated against its schema first, and each file appears whole or not at all.
 
     Raises:
         UserError: nothing finished is there, a file of a finished stage is absent or torn, or the disk is full.
     """
-    read = read_run(run)
+    read = read_run(run, nodes)
     steps = first_and_last(read)
     summary = summarise(read, steps)
     validate(summary)

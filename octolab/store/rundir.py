@@ -63,7 +63,9 @@ class RunDir:
             return Found("changed", seconds, manifest)
         started = folder / "started.json"
         if not started.exists():
-            return Found("changed" if folder.exists() else "new", 0.0, None)
+            # Of a stage that had several parents and now has one, the folder holds only theirs.
+            inside = sum(read_json(file)["seconds"] for file in folder.rglob("manifest.json") if _is_stage(file.parent))
+            return Found("changed" if folder.exists() else "new", inside, None)
         stored = read_json(started)
         seconds = max(0.0, _newest(folder) - stored["at"]) + stored.get("seconds", 0.0)
         same = stored["base_key"] == base and (stored["key"] == key or _larger(extendable, stored["extendable"]))
@@ -72,8 +74,8 @@ class RunDir:
     def begin(self, node: str, key: str, base: str, extendable: dict[str, Any], seconds: float) -> Path:
         """Note that a node is being made; the manifest of an earlier, smaller version goes."""
         folder = self.stage(node)
-        record = {"key": key, "base_key": base, "extendable": extendable, "at": time.time(), "seconds": seconds}
-        write_json(folder / "started.json", record)
+        record = {"node": node, "key": key, "base_key": base, "extendable": extendable}
+        write_json(folder / "started.json", record | {"at": time.time(), "seconds": seconds})
         (folder / "manifest.json").unlink(missing_ok=True)
         return folder
 
@@ -86,14 +88,15 @@ class RunDir:
         target = self.path / ".superseded" / key
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
+            remove(target)
             os.replace(folder, target)
 
     def restore(self, node: str, key: str) -> bool:
         """Take a superseded folder of this key back into use; false where there is none."""
         stored = self.path / ".superseded" / key
         folder = self.stage(node)
-        if not (stored / "started.json").exists() or folder.exists():
+        started = stored / "started.json"
+        if not started.exists() or read_json(started).get("node") != node or folder.exists():
             return False
         with disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -102,22 +105,57 @@ class RunDir:
 
     def sweep(self) -> None:
         """Remove what a killed process left half-written."""
-        for path in [*self.path.glob(f"*{PARTIAL}"), *(self.path / "stages").rglob(f"*{PARTIAL}")]:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        for folder in (self.path, self.path / ".superseded"):
+            for path in folder.glob(f"*{PARTIAL}"):
+                _delete(path)
+        for path in (self.path / "stages").rglob(f"*{PARTIAL}"):
+            _delete(path)
 
     def garbage(self, wanted: set[str]) -> list[Path]:
-        """Folders that no wanted node refers to: superseded ones, and nodes that the recipe no longer has."""
+        """What no wanted node refers to: superseded folders, and nodes that the recipe no longer has, without the
+        wanted ones that may lie inside (`rl/long` in what once was `rl`)."""
         superseded = self.path / ".superseded"
         paths = sorted(superseded.iterdir()) if superseded.exists() else []
-        return paths + [self.stage(node) for node in self.nodes() if node not in wanted]
+        keep = [self.stage(node) for node in wanted]
+        for node in self.nodes():
+            if node not in wanted and not any(self.stage(node).is_relative_to(path) for path in paths):
+                paths += _without(self.stage(node), keep)
+        return paths
 
 
-def folder_bytes(folder: Path) -> int:
-    """Size of all files below a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def remove(path: Path) -> None:
+    """Remove a file or folder so that a kill on the way leaves nothing that could be taken for whole."""
+    if path.exists():
+        doomed = path.with_name(path.name + PARTIAL)
+        _delete(doomed)
+        os.replace(path, doomed)
+        _delete(doomed)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_stage(folder: Path) -> bool:
+    return (folder / "started.json").exists()
+
+
+def _without(path: Path, keep: list[Path]) -> list[Path]:
+    """`path`, or what lies in it apart from the folders to keep."""
+    if path in keep:
+        return []
+    if not any(kept.is_relative_to(path) for kept in keep):
+        return [path]
+    return [part for inner in sorted(path.iterdir()) for part in _without(inner, keep)]
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def open_run(path: Path) -> RunDir:

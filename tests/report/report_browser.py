@@ -94,7 +94,9 @@ class Page:
         """Load a file and wait until its figures are drawn."""
         self.call("Page.navigate", url=path.resolve().as_uri())
         end = time.monotonic() + 30
-        while not self.run("document.readyState === 'complete' && document.documentElement.dataset.drawn !== undefined"):
+        while not self.run(
+            "document.readyState === 'complete' && document.documentElement.dataset.drawn !== undefined"
+        ):
             assert time.monotonic() < end, "the figures were not drawn"
             time.sleep(0.05)
 

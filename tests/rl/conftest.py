@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from octolab.engine.base import Completion
 from octolab.model.config import DecoderConfig
@@ -17,6 +18,12 @@ from octolab.tokens.tokenizer import Tokenizer, train_bpe
 from octolab.verify import Verdict
 
 POSITIONS = 64
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tensors this small gain nothing from a second thread and wait long for one on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,9 @@ from octolab.rl.advantage import group_advantages
 NAN = math.nan
 KINDS = ["centred", "std"]
 REWARDS = st.sampled_from([0.0, 1.0, 0.5, -0.25, NAN]) | st.floats(-2, 2)
-GROUPS = st.integers(2, 6).flatmap(lambda n: st.lists(st.lists(REWARDS, min_size=n, max_size=n), min_size=1, max_size=4))
+GROUPS = st.integers(2, 6).flatmap(
+    lambda n: st.lists(st.lists(REWARDS, min_size=n, max_size=n), min_size=1, max_size=4)
+)
 
 
 def slow_advantages(rewards: list[float], kind: str) -> list[float]:
@@ -51,7 +53,7 @@ def test_known_values():
 @given(GROUPS, st.sampled_from(KINDS))
 def test_equals_the_slow_reference(groups, kind):
     slow = [slow_advantages(group, kind) for group in groups]
-    np.testing.assert_allclose(group_advantages(np.array(groups), kind), slow, atol=1e-9, rtol=1e-9)
+    np.testing.assert_allclose(group_advantages(np.array(groups), kind), slow, atol=1e-7, rtol=1e-7)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,14 +94,14 @@ def test_advantages_of_a_group_sum_to_zero(groups, kind):
     advantages = group_advantages(np.array(groups), kind)
     assert np.isfinite(advantages).all()
     scale = np.maximum(np.abs(advantages).max(1), 1.0)
-    assert (np.abs(advantages.sum(1)) <= 1e-9 * scale).all()
+    assert (np.abs(advantages.sum(1)) <= 1e-7 * scale).all()
 
 
 @given(GROUPS, st.floats(-3, 3), st.sampled_from(KINDS))
 def test_a_shift_of_all_rewards_changes_nothing(groups, shift, kind):
     rewards = np.round(np.array(groups), 3)  # off the border of what counts as equal
     np.testing.assert_allclose(
-        group_advantages(rewards + shift, kind), group_advantages(rewards, kind), atol=1e-9, rtol=1e-7
+        group_advantages(rewards + shift, kind), group_advantages(rewards, kind), atol=1e-7, rtol=1e-7
     )
 
 
@@ -110,7 +112,7 @@ def test_samples_and_groups_may_stand_in_any_order(groups, random, kind):
     random.shuffle(rows)
     random.shuffle(columns)
     moved = group_advantages(rewards[rows][:, columns], kind)
-    np.testing.assert_allclose(moved, group_advantages(rewards, kind)[rows][:, columns], atol=1e-9, rtol=1e-9)
+    np.testing.assert_allclose(moved, group_advantages(rewards, kind)[rows][:, columns], atol=1e-7, rtol=1e-7)
 
 
 def test_scale_leaves_std_alone_and_scales_centred():

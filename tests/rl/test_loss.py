@@ -168,7 +168,7 @@ def steps(draw: Any) -> dict[str, Any]:
     return table | {"advantage": [draw(st.floats(-2, 2)) for _ in lengths]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps(), st.sampled_from(AGGREGATIONS), st.booleans(), st.booleans())
 def test_equals_the_slow_reference(step, aggregation, with_kl, with_tis):
     extras = ({"reference": step["ref"]} if with_kl else {}) | ({"rollout": step["mu"]} if with_tis else {})
@@ -176,7 +176,7 @@ def test_equals_the_slow_reference(step, aggregation, with_kl, with_tis):
     assert float(ours(*args, **extras)) == pytest.approx(slow_objective(*args, **extras), rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps(), st.sampled_from(AGGREGATIONS), st.data())
 def test_order_and_split_of_rows_change_nothing(step, aggregation, data):
     """Weights are fixed over the whole step, so any order and any cut into micro-batches sums to the same."""

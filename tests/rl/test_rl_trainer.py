@@ -1,4 +1,4 @@
-"""The trainer as a whole: it learns, it stops when engine and policy part, and a killed run goes on to the same bits."""
+"""The trainer as a whole: it learns, stops when engine and policy part, and is taken up again to the same bits."""
 
 from __future__ import annotations
 
@@ -425,7 +425,7 @@ def test_tokenizer_that_does_not_fit(run, parent, tokenizer, tmp_path):
 
 @pytest.mark.parametrize("rate", [1e20, 1e38])
 def test_divergence_is_said_in_one_sentence(run, rate):
-    with pytest.raises(UserError, match="NaN or infinite.*lower.*learning_rate"):
+    with pytest.raises(UserError, match=r"NaN or infinite.*lower.*learning_rate"):
         run("nan", learning_rate=rate, steps=20, samples_per_prompt=16)
 
 

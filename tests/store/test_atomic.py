@@ -66,10 +66,10 @@ def test_read_json_says_what_is_wrong(tmp_path):
 def test_other_errors_are_not_renamed(tmp_path):
     with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "f"):
         raise ZeroDivisionError
-    with pytest.raises(UserError, match="^mine$"), new_folder(tmp_path / "f"):
+    with pytest.raises(UserError, match=r"^mine$"), new_folder(tmp_path / "f"):
         raise UserError("mine")
     with pytest.raises(FileNotFoundError), atomic.disk_errors(tmp_path):
-        open(tmp_path / "absent")
+        (tmp_path / "absent").read_bytes()
 
 
 def test_a_library_that_reports_a_full_disk_in_its_own_words(tmp_path):

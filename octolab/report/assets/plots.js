@@ -46,7 +46,7 @@ function canvasOf(id) {
 
 function draw(id) {
   const canvas = canvasOf(id);
-  if (!canvas || !canvas.clientWidth) return; // inside a closed <details>: drawn when it opens
+  if (!canvas || canvas.closest("details:not([open])")) return; // drawn when it opens
   const { data, layout } = painted(FIGURES[id], DARK.matches ? "dark" : "light", false);
   Plotly.react(canvas, data, layout, CONFIG);
   SIZES.observe(canvas);

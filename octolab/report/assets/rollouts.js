@@ -16,7 +16,7 @@ function make(tag, className, text) {
 
 function chipOf(verdict) {
   const [kind, sign] = CHIP[verdict] || ["open", "?"];
-  return make("span", `chip ${kind}`, `${sign} ${verdict}`);
+  return make("span", `chip ${kind}`, `${sign} ${verdict.replace("_", " ")}`);
 }
 
 /* The text with the answer that was read from it marked at its last place. */
