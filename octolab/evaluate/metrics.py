@@ -2,7 +2,7 @@
 
 Accuracy is the mean over problems of the share of right samples. Its 95% interval is Wilson's with one sample
 a problem; with several, problems are the independent units and the interval is mean +- 1.96 standard errors
-over their means (facts, eval section 4.3). pass@k is the unbiased estimator of Chen et al. 2021, eq. 1.
+over their means. pass@k is the unbiased estimator of `tasks.pass_at_k`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from octolab.tasks.pass_at_k import pass_at_k, pass_ks
+
 Z95 = 1.959963984540054
 """97.5% point of the normal distribution."""
-
-
-def pass_at_k(samples: int, correct: int, k: int) -> float:
-    """1 - C(n - c, k) / C(n, k): the chance that k of n drawn samples hold a right one.
-
-    Raises:
-        ValueError: k is above the number of samples.
-    """
-    if not 1 <= k <= samples:
-        raise ValueError(f"pass@{k} needs at least {k} samples, there are {samples}")
-    if samples - correct < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / i for i in range(samples - correct + 1, samples + 1))
 
 
 def interval95(correct_by_problem: Sequence[int], samples: int) -> tuple[float, float]:
@@ -46,11 +35,6 @@ def interval95(correct_by_problem: Sequence[int], samples: int) -> tuple[float, 
     else:
         centre, half = p, Z95 * float(shares.std(ddof=1)) / math.sqrt(count)
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def pass_ks(samples: int) -> list[int]:
-    """1, 2, 4, ... up to the number of samples."""
-    return [2**power for power in range(samples.bit_length()) if 2**power <= samples]
 
 
 def set_scores(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from octolab.midtrain.schedules import learning_rate
 from octolab.model.decoder import Decoder
 from octolab.model.hf import load_checkpoint
 from octolab.model.losses import next_token_losses
+from octolab.model.speed import matmul_flops
 from octolab.recipe.stages import TrainStage
 from octolab.store.logs import JsonLines
 from octolab.store.stage import StageIO
@@ -154,7 +155,12 @@ class Trainer:
         metrics = {"step": step + 1, "tokens": self.tokens_seen, "loss": loss, "lr": lr, "grad_norm": norm}
         for name, loss_sum, count in zip(self.names, loss_S, count_S, strict=True):
             metrics[f"loss/{name}"] = float(loss_sum / count) if count else math.nan
-        return metrics | {"tokens_per_s": tokens_per_step / seconds, "seconds": seconds}
+        flops = 3 * tokens_per_step * self.model.config.flops_per_token(stage.sequence_length)
+        return metrics | {
+            "tokens_per_s": tokens_per_step / seconds,
+            "mfu": flops / seconds / matmul_flops(self.device.type),
+            "seconds": seconds,
+        }
 
     def losses(self, ids_BT: np.ndarray, documents_BT: np.ndarray, counted_BT: np.ndarray) -> Tensor:
         """Losses in nats of the counted targets of a micro-batch, [N], row by row."""

@@ -160,9 +160,8 @@ class Decoder(nn.Module):
             positions_R: their positions; keys and values are written there.
             span: at least max(positions_R) + 1; attention reads the cache's first `span` positions.
         """
-        rows = ids_R.shape[0]
         mask = (cache.columns[:span] <= positions_R[:, None])[:, None, None]
-        slots = cache.row_starts[:rows] + positions_R
+        slots = cache.slots(positions_R)
         cos, sin = self.cos[positions_R][:, None], self.sin[positions_R][:, None]
         x = self.embedding(ids_R)
         for layer, block in enumerate(self.blocks):

@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from octolab.store.atomic import disk_errors
 from octolab.store.stage import StageIO
 
 PLAIN_SECONDS = 10.0
@@ -26,7 +27,8 @@ class StageView:
         self._task: TaskID | None = None
 
     def __enter__(self) -> StageView:
-        self._log = open(self.out / "log.txt", "a", encoding="utf-8")
+        with disk_errors(self.out / "log.txt"):
+            self._log = open(self.out / "log.txt", "ab", buffering=0)  # closing after a full disk must not fail
         if self.console.is_terminal:
             self._progress = Progress(
                 SpinnerColumn(),
@@ -70,8 +72,8 @@ class StageView:
 
     def log(self, text: str) -> None:
         """Keep a line in log.txt."""
-        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-        self._log.flush()
+        with disk_errors(self.out / "log.txt"):
+            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
 
     def io(self) -> StageIO:
         """The stage's own view of this."""

@@ -93,8 +93,8 @@ def selection(graph: Graph, only: str | None) -> list[str]:
 
 
 def _matches(node: str, names: Iterable[str]) -> bool:
-    """Whether a node is named, by itself or by its stage."""
-    return any(node == name or node.split("/")[0].split("@")[0] == name for name in names)
+    """Whether a node is named: by itself, without its matrix values, or by its stage."""
+    return any(name in (node, node.split("@")[0], node.split("@")[0].split("/")[0]) for name in names)
 
 
 def _refuse_waste(
@@ -144,7 +144,7 @@ def _one(run: Run, node: Node, keys: Keys, forced: bool, console: Console) -> tu
             summary, outputs = WORK[node.kind](run, node, view.io())
         except UserError as error:
             view.log(f"stopped: {error}")
-            raise
+            raise UserError(f"stage {node.name}: {error}") from error
     seconds = time.perf_counter() - begun
     manifest = {
         "node": node.name,

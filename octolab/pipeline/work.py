@@ -116,7 +116,7 @@ def curate(run: Run, node: Node, io: StageIO) -> Result:
     log.close()
     say_bad(bad, "rows", io)
     if not number:
-        raise UserError(f"stages.{node.name}: no document is left after its steps; look at {io.out / 'log.txt'}")
+        raise UserError(f"no document is left after its steps; look at {io.out / 'log.txt'}")
     summary = {
         "documents": number,
         "characters": characters,

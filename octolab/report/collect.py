@@ -58,7 +58,7 @@ def summarise(run: Run, edges: dict[str, list[list[Record]]]) -> Record:
 
 def is_time(name: str) -> bool:
     """Whether a metric or field of this name is a time, a date or a speed."""
-    return name.startswith("seconds") or name.endswith("_seconds") or "_per_s" in name or name in DATES
+    return name.startswith(("seconds", "mfu")) or name.endswith("_seconds") or "_per_s" in name or name in DATES
 
 
 def without_times(value: Any) -> Any:

@@ -17,7 +17,8 @@ from octolab.store.atomic import write_text
 def write_report(run: Path, nodes: Collection[str] | None = None) -> Path:
     """Write `summary.json` and `report.html` into the run directory `run` and return the page's path.
 
-    `nodes`: those of the recipe; stages of an older one are then left out. The summary is validated against its schema first, and each file appears whole or not at all.
+    `nodes`: those of the recipe; stages of an older one are then left out. The summary is validated against its
+    schema first, and each file appears whole or not at all.
 
     Raises:
         UserError: nothing finished is there, a file of a finished stage is absent or torn, or the disk is full.

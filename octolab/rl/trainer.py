@@ -27,11 +27,12 @@ from octolab.midtrain.trainer import compute_dtype, pick_device
 from octolab.model.decoder import Decoder
 from octolab.model.hf import load_checkpoint, to_hf
 from octolab.model.losses import token_logprobs
+from octolab.model.speed import matmul_flops
 from octolab.recipe.stages import RLStage
 from octolab.rl.advantage import group_advantages
 from octolab.rl.batching import MicroBatch, microbatches, minibatches
 from octolab.rl.length_schedule import final_max_tokens, max_tokens_at
-from octolab.rl.loss import importance_weights, policy_loss, ratio, row_weights
+from octolab.rl.loss import importance_weights, k3, policy_loss, ratio, row_weights
 from octolab.rl.metrics import TokenStats, rollout_metrics
 from octolab.rl.rollouts import Rollout, prompts_of_step
 from octolab.store.logs import JsonLines, ZstdJsonLines, read_log
@@ -98,14 +99,19 @@ class RLTrainer:
         self.engine.load_weights(to_hf(self.model), self.updates)
         rollouts, seconds = self.rollouts(step)
         metrics = rollout_metrics(rollouts, self.stage.samples_per_prompt)
+        metrics["staleness"] = float(self.updates - rollouts[0].completion.weight_version)
         trained = time.perf_counter()
         metrics |= self.update(step, rollouts)
         seconds["train"] = time.perf_counter() - trained
         tokens = sum(len(rollout.completion.ids) for rollout in rollouts)
+        computed = sum(len(rollout.prompt_ids) for rollout in rollouts) + tokens
+        context = computed // len(rollouts)
+        flops = 3 * computed * self.model.config.flops_per_token(context)
         metrics |= {
             "max_tokens": float(max_tokens_at(self.stage.max_tokens, step)),
             "tokens_per_s/generate": tokens / seconds["generate"],
             "tokens_per_s/train": tokens / seconds["train"],
+            "mfu/train": flops / seconds["train"] / matmul_flops(self.device.type),
             **{f"seconds/{phase}": value for phase, value in seconds.items()},
             "seconds": time.perf_counter() - begun,
         }
@@ -200,6 +206,7 @@ class RLTrainer:
             old_N = logp_N.detach() if frozen is None else frozen[index]
             mu_N = self.tensor(micro.rollout_N)
             advantage_N = self.tensor(advantage[micro.row_N].astype(np.float32))
+            reference_N = self.reference_logprobs(micro)
             loss = policy_loss(
                 logp_N,
                 old_N,
@@ -208,23 +215,24 @@ class RLTrainer:
                 clip_low=stage.clip_low,
                 clip_high=stage.clip_high,
                 importance_N=importance_weights(old_N, mu_N, stage.importance_cap) if stage.importance_cap else None,
-                reference_N=self.reference_logprobs(micro),
+                reference_N=reference_N,
                 kl_beta=stage.kl_beta,
             )
             loss.backward()
             total += float(loss.detach())
-            if frozen is None:
-                stats.add_gap((old_N - mu_N).abs().float().cpu().numpy())
             rho_N = ratio(logp_N.detach(), old_N)
             stats.add(rho_N.cpu().numpy(), advantage[micro.row_N], entropy_N.detach().cpu().numpy())
+            stats.add_engine(old_N.cpu().numpy(), micro.rollout_N, same_weights=frozen is None)
             stats.add_shape(micro.real, micro.ids_BT.size)
+            if reference_N is not None:
+                stats.add_reference(k3(logp_N.detach(), reference_N).cpu().numpy())
         if frozen is None:
             self.canary(stats)
         return total
 
     def canary(self, stats: TokenStats) -> None:
         """Stop when engine and trainer, which have the same weights here, disagree on the batch."""
-        gap = stats.metrics()["engine_gap/mean"]
+        gap = stats.gap()
         if gap > GAP_LIMIT[self.device.type]:
             raise RuntimeError(
                 f"engine and trainer disagree: mean |log-probability difference| {gap:.2g} is above "

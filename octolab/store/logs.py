@@ -34,7 +34,8 @@ class JsonLines:
         self.path = Path(path)
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "ab")  # noqa: SIM115 - open for the log's life
+            # open for the log's life; unbuffered, so that closing after a full disk has nothing left to fail on
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115
         if offset is not None:
             size = self.path.stat().st_size
             if size < offset:
@@ -50,13 +51,13 @@ class JsonLines:
     def append(self, records: Iterable[dict[str, Any]]) -> None:
         """Write the records and hand them to the operating system."""
         with disk_errors(self.path):
-            self._file.write(self._encode(records))
-            self._file.flush()
+            left = memoryview(self._encode(records))
+            while left:  # one call of the system may write fewer
+                left = left[self._file.write(left) :]
 
     def offset(self) -> int:
         """Bytes written so far, made durable first: a checkpoint may now rely on them."""
         with disk_errors(self.path):
-            self._file.flush()
             os.fsync(self._file.fileno())
         return self._file.tell()
 

@@ -45,6 +45,10 @@ class RunDir:
         file = self.stage(node) / "manifest.json"
         return read_json(file) if file.exists() else None
 
+    def has_outputs(self, manifest: dict[str, Any]) -> bool:
+        """Whether all that a finished stage made is still there; what a user removed is made again."""
+        return all((self.path / path).exists() for path in manifest["outputs"].values())
+
     def nodes(self) -> list[str]:
         """Names of all nodes that have a folder, finished or not."""
         stages = self.path / "stages"
@@ -54,7 +58,7 @@ class RunDir:
         """Compare what lies in a node's folder with the keys it should have."""
         folder = self.stage(node)
         manifest = self.manifest(node)
-        if manifest is not None:
+        if manifest is not None and self.has_outputs(manifest):
             seconds = float(manifest["seconds"])
             if manifest["key"] == key:
                 return Found("finished", seconds, manifest)

@@ -129,14 +129,16 @@ class Shards:
     """A finished shard folder, opened read-only; nothing is read before it is asked for.
 
     Attributes: folder; manifest (dict); rows, tokens, documents (int, training only); row_length; bos_id,
-    eos_id; vocab_size and tokenizer_hash of the tokenizer that wrote it; source.
+    eos_id; vocab_size and tokenizer_hash of the tokenizer that wrote it; source ("" until the manifest is read).
     """
+
+    source: str = ""
 
     def __init__(self, folder: str | Path) -> None:
         """Raises UserError naming the file when the folder is unfinished or a file is missing or torn."""
         self.folder = Path(folder)
         self.manifest = self._read_manifest()
-        self.source: str = self.manifest["source"]
+        self.source = self.manifest["source"]
         self.rows: int = self.manifest["rows"]
         self.tokens: int = self.manifest["tokens"]
         self.documents: int = self.manifest["documents"]
@@ -198,7 +200,7 @@ class Shards:
             raise UserError(
                 f"{self.folder / 'tokens.bin'} holds token id {ids} at position {start + int(beyond[0])} but the "
                 f"vocabulary ends at {vocab_size - 1}: use the model's own tokenizer for source {self.source!r}, or, "
-                "if it is, write the shards again with `octolab run ... --redo`"
+                f"if it is, write the shards again with `octolab run ... --redo shards/{self.source}`"
             )
 
     def _read_manifest(self) -> dict[str, Any]:
@@ -227,7 +229,8 @@ class Shards:
         return np.memmap(self.folder / name, dtype=dtype, mode="r", shape=(count,))
 
     def _torn(self, name: str, reason: str) -> str:
-        return f"{self.folder / name} is torn ({reason}): write the shards again with `octolab run ... --redo`"
+        node = f"shards/{self.source}".rstrip("/")
+        return f"{self.folder / name} is torn ({reason}): write the shards again with `octolab run ... --redo {node}`"
 
 
 class _Intake:

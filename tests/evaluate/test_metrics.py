@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octolab.evaluate.metrics import interval95, pass_at_k, pass_ks, set_scores
+from octolab.evaluate.metrics import interval95, set_scores
+from octolab.tasks.pass_at_k import pass_at_k, pass_ks
 
 
 @given(st.integers(1, 9), st.data())

@@ -215,7 +215,7 @@ def everything(out: Path) -> dict[str, Any]:
     tensors = load_file(save / "model.safetensors") | load_file(save / "trainer" / "moments.safetensors")
     state = json.loads((save / "trainer" / "state.json").read_text())
     del state["offsets"]  # lines hold times, whose digits differ
-    timed = ("seconds", "tokens_per_s")
+    timed = ("seconds", "tokens_per_s", "mfu")
     return {
         "save": save.name,
         "state": state,

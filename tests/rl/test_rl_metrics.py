@@ -111,15 +111,31 @@ class TestTokenStats:
         stats = TokenStats(0.2, 0.2)
         stats.add(np.ones(1), np.ones(1), np.array([5.0]))
         stats.add(np.ones(3), np.ones(3), np.array([1.0, 1.0, 1.0]))
-        stats.add_gap(np.array([1e-3]))
-        stats.add_gap(np.array([0.0, 0.0, 0.0]))
+        stats.add_engine(np.array([-1.0]), np.array([-1.001]), same_weights=True)
+        stats.add_engine(np.array([-1.0, -2.0, -1.0]), np.array([-1.0, -2.0, -1.0]), same_weights=True)
+        stats.add_reference(np.array([0.5]))
+        stats.add_reference(np.array([0.1, 0.1, 0.1]))
         stats.add_shape(real=10, padded=16)
         stats.add_shape(real=8, padded=8)
         metrics = stats.metrics()
         assert metrics["entropy"] == 2.0
-        assert metrics["engine_gap/mean"] == pytest.approx(2.5e-4) and metrics["engine_gap/max"] == 1e-3
+        assert metrics["engine_gap/mean"] == pytest.approx(2.5e-4) and metrics["engine_gap/max"] == pytest.approx(1e-3)
+        assert metrics["mismatch/k3"] == pytest.approx((np.exp(1e-3) - 1e-3 - 1) / 4)
+        assert metrics["kl"] == pytest.approx(0.2)
         assert metrics["padding"] == pytest.approx(1 - 18 / 24)
 
     def test_nothing_noted(self):
         metrics = finite(TokenStats(0.2, 0.2).metrics())
-        assert metrics["engine_gap/mean"] is None and metrics["entropy"] == 0.0
+        assert metrics["engine_gap/mean"] is None and metrics["entropy"] is None and metrics["kl"] is None
+
+    def test_importance_weights_of_later_updates_are_no_gap(self):
+        """Old log-probabilities that are the engine's own say nothing about the engine; drifted ones count as weights."""
+        stats = TokenStats(0.2, 0.2)
+        stats.add(np.ones(4), np.ones(4), np.ones(4))
+        stats.add_engine(np.log([1.0, 3.0, 0.25, 1.0]), np.zeros(4), same_weights=False)
+        metrics = finite(stats.metrics())
+        assert metrics["engine_gap/mean"] is None
+        assert metrics["importance/max"] == pytest.approx(3.0)
+        assert metrics["importance/outside"] == 0.5
+        assert metrics["importance/mean"] == pytest.approx(5.25 / 4)
+        assert metrics["importance/effective_share"] == pytest.approx(5.25**2 / (1 + 9 + 1 / 16 + 1) / 4)

@@ -72,7 +72,7 @@ def trainer(parent: Path, tmp_path: Path, verifier: Verifier) -> Callable[..., R
 
 def metrics_of(out: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without times and speeds."""
-    timed = ("seconds", "tokens_per_s")
+    timed = ("seconds", "tokens_per_s", "mfu")
     return [{k: v for k, v in entry.items() if not k.startswith(timed)} for entry in read_log(out / "metrics.jsonl")]
 
 

@@ -91,8 +91,7 @@ class TestBoth:
         with pytest.raises(UserError, match="disk is full") as caught:
             log.append(records(0, 5))
         assert str(tmp_path / name) in str(caught.value)
-        with pytest.raises(OSError):  # the unwritten bytes are still in the buffer
-            log.close()
+        log.close()  # nothing is left in a buffer that closing, or the end of the process, could fail on
 
 
 def compressed(data: bytes) -> bytes:
