@@ -11,7 +11,7 @@ lab: $(VENV)/.installed
 	$(BIN)/octolab run lab
 
 test: $(VENV)/.installed-test check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
