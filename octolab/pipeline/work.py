@@ -289,7 +289,7 @@ def train(run: Run, node: Node, io: StageIO) -> Result:
 def rl(run: Run, node: Node, io: StageIO) -> Result:
     """GRPO."""
     from octolab.midtrain.checkpoint import latest
-    from octolab.rl.trainer import train_rl
+    from octolab.rl.run import train_rl
 
     stage = node.spec
     assert isinstance(stage, RLStage)

@@ -18,7 +18,8 @@ from octolab.errors import UserError
 from octolab.midtrain.checkpoint import latest
 from octolab.model.hf import load_checkpoint, save_checkpoint
 from octolab.recipe.stages import RLStage
-from octolab.rl.trainer import RLTrainer, train_rl
+from octolab.rl.run import train_rl
+from octolab.rl.trainer import RLTrainer
 from octolab.store.logs import read_log
 from octolab.store.stage import StageIO
 from octolab.tasks.problems import Problem
