@@ -77,7 +77,8 @@ class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     @torch.amp.custom_bwd(device_type="cuda")
-    def backward(ctx: Any, slope_N: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *slopes: Tensor) -> Any:  # type: ignore[override]
+        slope_N = slopes[0]
         hidden_NW, head_VW, targets_N, sum_N = ctx.saved_tensors
         hidden_slopes, head_slope_VW = [], torch.zeros_like(head_VW)
         for start in range(0, max(hidden_NW.shape[0], 1), ctx.chunk):

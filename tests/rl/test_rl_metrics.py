@@ -129,7 +129,7 @@ class TestTokenStats:
         assert metrics["engine_gap/mean"] is None and metrics["entropy"] is None and metrics["kl"] is None
 
     def test_importance_weights_of_later_updates_are_no_gap(self):
-        """Old log-probabilities that are the engine's own say nothing about the engine; drifted ones count as weights."""
+        """Old log-probabilities that are the engine's own say nothing about the engine; drifted ones are weights."""
         stats = TokenStats(0.2, 0.2)
         stats.add(np.ones(4), np.ones(4), np.ones(4))
         stats.add_engine(np.log([1.0, 3.0, 0.25, 1.0]), np.zeros(4), same_weights=False)

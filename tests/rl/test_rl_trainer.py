@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import octolab.rl.run as run_module
 import octolab.rl.trainer as module
 from octolab.engine.local import LocalEngine
 from octolab.errors import UserError
@@ -320,7 +321,7 @@ class Killed(Exception):
 @pytest.fixture
 def killed_at(monkeypatch: pytest.MonkeyPatch):
     """`with killed_at(step):` dies after the logs of `step` are written and before its save."""
-    real = module.save_training
+    real = run_module.save_training
 
     class At:
         def __init__(self, step: int) -> None:
@@ -332,10 +333,10 @@ def killed_at(monkeypatch: pytest.MonkeyPatch):
                     raise Killed
                 return real(out, step, *rest)
 
-            monkeypatch.setattr(module, "save_training", save)
+            monkeypatch.setattr(run_module, "save_training", save)
 
         def __exit__(self, *_: object) -> None:
-            monkeypatch.setattr(module, "save_training", real)
+            monkeypatch.setattr(run_module, "save_training", real)
 
     return At
 
