@@ -2,7 +2,8 @@ r"""A recipe of seconds that has every kind of stage, and the files it reads: wh
 
 `write_world(folder)` writes pages, documents, problems, a reward of the user's own and `tiny.yaml`, and needs
 nothing of `octolab.lab`. The reward pays for the parity of a completion's characters, so that a model with
-random weights has groups with both outcomes and RL has a gradient.
+random weights has groups with both outcomes and RL has a gradient. The fixtures are for tests/pipeline and
+tests/cli, whose conftest.py import them.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 import yaml
 from rich.console import Console
 
+from octolab.cli.main import main
 from octolab.pipeline.run import Outcome, run_recipe
 from octolab.recipe.load import load_recipe
 
-REWARD = '''
+REWARD = """
 def parity(gold, completion, mode, task):
     return sum(map(ord, completion)) % 2 == 0
-'''
+"""
 
 
 def sums(first: int, count: int, prefix: str) -> list[dict[str, str]]:
@@ -68,8 +73,7 @@ def values(folder: Path) -> dict[str, Any]:
             "tokenizer": {"kind": "tokenizer", "sources": ["web", "short"], "vocab_size": 300},
             "stable": train
             | {"from": "plain", "steps": 5, "schedule": {"constant": 3e-3}, "mixture": {"web": 0.5, "short": 0.5}},
-            "branch": train
-            | {"from": "stable", "steps": 4, "schedule": {"cosine": 3e-3}, "mixture": {"short": 1.0}},
+            "branch": train | {"from": "stable", "steps": 4, "schedule": {"cosine": 3e-3}, "mixture": {"short": 1.0}},
             "rl": {
                 "kind": "rl",
                 "from": ["stable", "branch"],
@@ -134,3 +138,65 @@ def command(*words: str | Path, cwd: Path, **more: Any) -> subprocess.Popen[str]
         text=True,
         **more,
     )
+
+
+# -- fixtures ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tensors this small gain nothing from a second thread and wait long for one on a busy machine."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder with the recipe's files, which no test changes."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
+    sys.path.insert(0, str(folder))  # the reward is a module of the user's own
+    yield folder
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope="session")
+def recipe(world: Path) -> Path:
+    """The recipe's file."""
+    return world / "tiny.yaml"
+
+
+@pytest.fixture(scope="session")
+def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, not to be changed."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    run(recipe, out)
+    return out
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command did: exit code, standard output, standard error."""
+
+    code: int
+    printed: str
+    said: str
+
+    @property
+    def value(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.printed)
+
+
+@pytest.fixture
+def octolab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """`octolab("run", ...)`: the command line in this process."""
+
+    def call(*words: str | Path | int | float) -> Said:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["octolab", *map(str, words)])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Said(int(end.value.code or 0), *capsys.readouterr())
+
+    return call

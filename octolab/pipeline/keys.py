@@ -7,6 +7,7 @@ enter neither.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,15 @@ class Keys:
     extendable: dict[str, Any]
 
 
-def keys_of(graph: Graph) -> dict[str, Keys]:
-    """Keys of all nodes.
+def keys_of(graph: Graph, names: Iterable[str] | None = None) -> dict[str, Keys]:
+    """Keys of the named nodes, parents first; of all where none are named.
 
     Raises:
         UserError: data that a key depends on is absent.
     """
     keys: dict[str, Keys] = {}
     prints = Fingerprints(graph.recipe)
-    for node in graph.nodes.values():
+    for node in (graph.nodes[name] for name in (graph.nodes if names is None else names)):
         fixed, extendable = split_fields(node.spec)
         base = {
             "kind": node.kind,

@@ -56,8 +56,8 @@ def run_recipe(
     """
     console = console or Console(stderr=True)
     graph = Graph(recipe)
-    keys = keys_of(graph)
     wanted = selection(graph, only)
+    keys = keys_of(graph, wanted)
     directory = RunDir(Path(out))
     with run_lock(directory.path):
         directory.sweep()
@@ -81,7 +81,7 @@ def selection(graph: Graph, only: str | None) -> list[str]:
         return list(graph.nodes)
     roots = [name for name in graph.nodes if _matches(name, [only])]
     if not roots:
-        raise UserError(f"--only {only}: there is no such stage{nearest(only, list(graph.nodes))}")
+        raise UserError(f"--only {only}: there is no such stage{_nearest_node(only, graph)}")
     needed: set[str] = set()
     stack = roots
     while stack:
@@ -90,6 +90,10 @@ def selection(graph: Graph, only: str | None) -> list[str]:
             needed.add(name)
             stack.extend(graph.nodes[name].parents.values())
     return [name for name in graph.nodes if name in needed]
+
+
+def _nearest_node(name: str, graph: Graph) -> str:
+    return nearest(name, list(dict.fromkeys([*graph.recipe.stages, *graph.nodes])))
 
 
 def _matches(node: str, names: Iterable[str]) -> bool:
@@ -105,7 +109,7 @@ def _refuse_waste(
     """
     for name in redo:
         if not any(_matches(node, [name]) for node in graph.nodes):
-            raise UserError(f"--redo {name}: there is no such stage{nearest(name, list(graph.nodes))}")
+            raise UserError(f"--redo {name}: there is no such stage{_nearest_node(name, graph)}")
     found = {name: _found(directory, name, keys[name]) for name in wanted if not _matches(name, redo)}
     precious = {
         name: one.seconds for name, one in found.items() if one.state == "changed" and one.seconds > PRECIOUS_SECONDS
@@ -129,10 +133,12 @@ def _one(run: Run, node: Node, keys: Keys, forced: bool, console: Console) -> tu
     found = _found(directory, node.name, keys)
     if found.state == "finished" and not forced and node.kind != "report":
         return "reused", 0.0
+    # Of a changed stage --redo only says that it may be put aside; another one it makes anew.
+    reusable = found.state == "changed" or not forced
     if found.state == "changed" or (forced and found.state != "new"):
         directory.supersede(node.name)
         found = Found("new", 0.0, None)
-    if found.state == "new" and not forced and directory.restore(node.name, keys.key):
+    if found.state == "new" and reusable and directory.restore(node.name, keys.key):
         return _one(run, node, keys, False, console)
     how = {"new": "made", "unfinished": "resumed", "extendable": "continued", "finished": "made"}[found.state]
     folder = directory.begin(node.name, keys.key, keys.base, keys.extendable, found.seconds)

@@ -29,7 +29,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     Every exception is looked at, since safetensors reports a full disk as an error of its own.
 
     Raises:
-        UserError: the disk is full, over quota, or not writable.
+        UserError: the disk is full, over quota, or not writable, or a file is in the way.
     """
     try:
         yield
@@ -48,6 +48,8 @@ def _disk_reason(error: BaseException) -> str | None:
         return "the disk is full"
     if getattr(error, "errno", None) in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "the place is not writable"
+    if getattr(error, "errno", None) in (errno.EEXIST, errno.ENOTDIR):
+        return "a file is where a folder should be"
     return None
 
 

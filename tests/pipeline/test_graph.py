@@ -164,7 +164,7 @@ def test_shards_are_shared_where_source_tokenizer_and_length_agree():
         (["stages.rl.matrix={seed: []}"], ["stages.rl.matrix.seed", "no values", "leave it out"]),
         (["stages.rl.matrix={seed: [1, 1]}"], ["stages.rl.matrix.seed", "twice"]),
         (["stages.rl.matrix={kind: [rl, train]}"], ["stages.rl.matrix.kind", "cannot span"]),
-        (["stages.tokenizer.matrix={vocab_size: [280, 300]}"], ["models.plain.tokenizer", "2 nodes", "a stage for each"]),
+        (["stages.tokenizer.matrix={vocab_size: [280, 300]}"], ["models.plain.tokenizer", "2 nodes", "for each"]),
         (["stages.curate.matrix={seed: [1, 2]}"], ["sources.web.from", "2 nodes", "a stage for each"]),
         (["stages.rl.prompts=promts"], ["stages.rl.prompts", "'promts'", "did you mean `prompts`"]),
         (["stages.rl.template=simpel"], ["stages.rl.template", "did you mean `simple`"]),

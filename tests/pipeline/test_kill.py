@@ -73,9 +73,7 @@ def assert_same(out: Path, untouched: Path) -> None:
     assert one == two
     for node in ("stable", "branch", "rl/stable", "rl/branch"):
         assert _log(out, node, "metrics.jsonl") == _log(untouched, node, "metrics.jsonl"), node
-        weights = [sorted((folder / "stages" / node).glob("checkpoints/*/model.safetensors")) for folder in (out, untouched)]
-        assert len(weights[0]) == len(weights[1]) == 1
-        assert weights[0][0].read_bytes() == weights[1][0].read_bytes(), node
+        assert _weights(out, node) == _weights(untouched, node), node
     for node in ("rl/stable", "rl/branch"):
         assert _log(out, node, "rollouts.jsonl.zst") == _log(untouched, node, "rollouts.jsonl.zst")
     for node in ("eval/stable", "eval/rl/branch"):
@@ -86,6 +84,11 @@ def assert_same(out: Path, untouched: Path) -> None:
 
 def _summary(out: Path) -> dict:
     return without_times(json.loads((out / "summary.json").read_text()))
+
+
+def _weights(out: Path, node: str) -> bytes:
+    (file,) = (out / "stages" / node).glob("checkpoints/*/model.safetensors")
+    return file.read_bytes()
 
 
 def _log(out: Path, node: str, name: str) -> list[dict]:

@@ -39,6 +39,10 @@ def log(out: Path, node: str, name: str = "metrics.jsonl") -> list[dict]:
     return [without_times(record) for record in read_log(out / "stages" / node / name)]
 
 
+def rollouts(out: Path, node: str = "rl/stable") -> list[dict]:
+    return log(out, node, "rollouts.jsonl.zst")
+
+
 def not_reused(outcome) -> dict[str, str]:
     """What was done; the report, which shows times, is written every time."""
     done = how(outcome)
@@ -94,8 +98,7 @@ def test_the_same_seed_gives_the_same_and_another_seed_other_numbers(finished, r
     one, two = numbers(finished), numbers(tmp_path / "other")
     assert one["train"]["stable"]["loss"] != two["train"]["stable"]["loss"]
     assert one["corpus"]["shards/web"] == two["corpus"]["shards/web"]
-    first = [[rollout["ids"] for rollout in log(out, "rl/stable", "rollouts.jsonl.zst")] for out in (finished, tmp_path / "other")]
-    assert first[0] != first[1]
+    assert [one["ids"] for one in rollouts(finished)] != [one["ids"] for one in rollouts(tmp_path / "other")]
 
 
 # -- redone, continued, put back ---------------------------------------------------------------------------
@@ -126,13 +129,13 @@ def test_a_micro_batch_size_redoes_nothing(copy, recipe):
 
 def test_more_rl_steps_continue_and_redo_the_children(copy, recipe):
     before = log(copy, "rl/branch")
-    rollouts = log(copy, "rl/branch", "rollouts.jsonl.zst")
+    earlier = rollouts(copy, "rl/branch")
     outcome = run(recipe, copy, "stages.rl.steps=5")
     assert not_reused(outcome) == dict.fromkeys(RL, "continued") | dict.fromkeys(AFTER_RL, "made")
     after = log(copy, "rl/branch")
     assert [entry["step"] for entry in after] == [1, 2, 3, 4, 5]
     assert after[:3] == before
-    assert log(copy, "rl/branch", "rollouts.jsonl.zst")[: len(rollouts)] == rollouts
+    assert rollouts(copy, "rl/branch")[: len(earlier)] == earlier
     assert not (copy / ".superseded" / read_json(copy / "stages/rl/branch/manifest.json")["key"]).exists()
 
 
@@ -160,6 +163,8 @@ def test_only(recipe, tmp_path, copy):
     assert set(outcome.nodes) == {"curate", "tokenizer", "plain", "shards/web", "shards/short", "stable", "branch"}
     states = {entry["node"]: entry["state"] for entry in status_of(tmp_path / "new")["nodes"]}
     assert (states["branch"], states["rl/branch"], states["report"]) == ("finished", "waiting", "waiting")
+    absent = "data.test.path=/nowhere.jsonl"  # nothing that is wanted reads it
+    run(recipe, tmp_path / "new", absent, "stages.curate.steps=[extract]", only="rl/branch")
     rl = run(recipe, copy, "stages.rl.learning_rate=0.01", only="rl/branch")
     assert not_reused(rl) == {"rl/branch": "made"} and "rl/stable" not in rl.nodes
     with pytest.raises(UserError, match=r"--only brnch: there is no such stage; did you mean `branch`"):
@@ -188,6 +193,10 @@ def test_ten_minutes_of_work_are_kept_unless_the_user_says_so(copy, recipe):
     with pytest.raises(UserError, match=r"rl/branch \(120 minutes\)"):
         run(recipe, copy, change, redo=["branch"])
     assert not_reused(run(recipe, copy, change, redo=["branch", "rl/branch"])) == dict.fromkeys(BRANCH, "made")
+    set_seconds(copy, "branch", 700)
+    with pytest.raises(UserError, match="--redo branch,"):
+        run(recipe, copy)
+    assert not_reused(run(recipe, copy, redo=["branch"])) == {}, "put back, not made anew"
 
 
 def test_seconds_of_a_continued_stage_add_up(copy, recipe):
