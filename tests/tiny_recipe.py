@@ -26,6 +26,7 @@ from rich.console import Console
 from octolab.cli.main import main
 from octolab.pipeline.run import Outcome, run_recipe
 from octolab.recipe.load import load_recipe
+from octolab.report.collect import without_times
 
 REWARD = """
 def parity(gold, completion, mode, task):
@@ -123,6 +124,19 @@ def run(recipe: Path, out: Path, *sets: str, only: str | None = None, redo: Sequ
 def how(outcome: Outcome) -> dict[str, str]:
     """Node -> what was done with it."""
     return {node: done for node, (done, _) in outcome.nodes.items()}
+
+
+def not_reused(outcome: Outcome) -> dict[str, str]:
+    """What was done apart from reusing; the report, which shows times, is written every time."""
+    done = how(outcome)
+    assert done.pop("report", "made") == "made"
+    return {node: word for node, word in done.items() if word != "reused"}
+
+
+def numbers(out: Path) -> dict[str, Any]:
+    """A run's summary without times and provenance."""
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    return without_times({name: value for name, value in summary.items() if name not in ("times", "provenance")})
 
 
 def command(*words: str | Path, cwd: Path, **more: Any) -> subprocess.Popen[str]:

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_run import not_reused, numbers
-from tiny_recipe import Said, command, run, sums, write_lines
+from tiny_recipe import Said, command, not_reused, numbers, run, sums, write_lines
 
 from octolab.model.config import DecoderConfig
 from octolab.model.decoder import Decoder

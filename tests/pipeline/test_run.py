@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_recipe import how, run
+from tiny_recipe import how, not_reused, numbers, run
 
 from octolab.errors import UserError
 from octolab.pipeline.plan import plan_of, plan_text
@@ -24,12 +24,6 @@ AFTER_RL = {"eval/rl/stable", "eval/rl/branch"}
 BRANCH = {"branch", "rl/branch", "eval/branch", "eval/rl/branch"}
 
 
-def numbers(out: Path) -> dict:
-    """The summary without times and provenance."""
-    summary = json.loads((out / "summary.json").read_text())
-    return without_times({name: value for name, value in summary.items() if name not in ("times", "provenance")})
-
-
 def tree(folder: Path) -> dict[str, bytes]:
     """All files below a folder."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
@@ -41,13 +35,6 @@ def log(out: Path, node: str, name: str = "metrics.jsonl") -> list[dict]:
 
 def rollouts(out: Path, node: str = "rl/stable") -> list[dict]:
     return log(out, node, "rollouts.jsonl.zst")
-
-
-def not_reused(outcome) -> dict[str, str]:
-    """What was done; the report, which shows times, is written every time."""
-    done = how(outcome)
-    assert done.pop("report", "made") == "made"
-    return {node: word for node, word in done.items() if word != "reused"}
 
 
 def set_seconds(out: Path, node: str, seconds: float) -> None:
