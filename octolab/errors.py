@@ -6,6 +6,18 @@ the sentence without a traceback and exits with code 2. Anything else that escap
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
     """A mistake in a recipe, a file or the surroundings that the user can put right."""
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: "did you mean `x`?", else what is known, "" where nothing is."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    return f"; known: {', '.join(names)}" if names else ""

@@ -16,8 +16,8 @@ from octolab.corpus.decontaminate import decontaminate
 from octolab.corpus.deduplicate import exact_dedup
 from octolab.corpus.document import Document, Dropped, Step, excerpt
 from octolab.corpus.extract import extract
-from octolab.errors import UserError
-from octolab.tasks.named import choose_or_import, hint
+from octolab.errors import UserError, hint
+from octolab.tasks.named import choose_or_import
 
 EXAMPLES_KEPT = 5
 READ = "read"
@@ -104,8 +104,8 @@ def build_step(name: str, **args: Any) -> Step:
         known = signature(factory).parameters
         for word in args:
             if word not in known:
-                advice = hint(word, known) if known else "it takes none"
-                raise UserError(f"corpus step {name!r} has no argument {word!r}; {advice}") from error
+                advice = hint(word, known) or "; it takes none"
+                raise UserError(f"corpus step {name!r} has no argument {word!r}{advice}") from error
         raise UserError(f"corpus step {name!r}: {error}; give it in the step's arguments") from error
     return factory(**args)
 

@@ -39,8 +39,8 @@ class StepGuard:
     LIMIT = 5
     """Skipped steps in a row after which training cannot recover by itself."""
 
-    def __init__(self, where: str, remedy: str, skipped: int = 0) -> None:
-        self.where, self.remedy = where, remedy
+    def __init__(self, remedy: str, skipped: int = 0) -> None:
+        self.remedy = remedy
         self.skipped = skipped
         self.in_a_row = 0
 
@@ -57,7 +57,7 @@ class StepGuard:
         self.in_a_row += 1
         if self.in_a_row >= self.LIMIT:
             raise UserError(
-                f"{self.where}: loss or gradient was NaN or infinite {self.LIMIT} steps in a row, last at step {step}; "
+                f"loss or gradient was NaN or infinite {self.LIMIT} steps in a row, last at step {step}; "
                 f"{self.remedy} (the last checkpoint is kept)"
             )
         return True

@@ -61,8 +61,7 @@ def compile_blocks(model: Decoder, io: StageIO) -> None:
     if shutil.which("c++") is None and shutil.which("g++") is None and not torch.cuda.is_available():
         io.log("compile: no C++ compiler found, running eager")
         return
-    for block in model.blocks:
-        block.compile(dynamic=False)
+    model.compile_blocks()
 
 
 class Trainer:
@@ -84,7 +83,7 @@ class Trainer:
             compile_blocks(self.model, io)
         self.tokens_seen = 0
         self.tokens_by_source = dict.fromkeys(self.names, 0)
-        self.guard = StepGuard(io.out.name, "lower the learning rate (stages.<stage>.schedule) or look at the data")
+        self.guard = StepGuard("lower the learning rate (stages.<stage>.schedule) or look at the data")
 
     def _check(self, parent: Path, shards: dict[str, Shards]) -> None:
         config = self.model.config

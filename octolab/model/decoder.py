@@ -16,9 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from octolab.model.attention import Window, document_windows, windowed_attention
 from octolab.model.cache import KVCache
 from octolab.model.config import DecoderConfig
 from octolab.model.rope import angle_tables, rotate
+
+Within = list[Window] | Tensor | None
+"""What attention may look at: windows (CPU), a mask [B, 1, T, T], or everything before."""
 
 
 class Norm(nn.Module):
@@ -64,20 +68,22 @@ class Block(nn.Module):
         return x + self.down(F.silu(gate) * up)
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, kept: list[tuple[Tensor, Tensor]] | None
+        self, x: Tensor, cos: Tensor, sin: Tensor, within: Within, kept: list[tuple[Tensor, Tensor]] | None
     ) -> Tensor:
         """x [B, T, W] -> [B, T, W]; `kept` receives (keys, values), each [B, T, K, D]."""
         q, k, v = self.project(x, cos, sin)
         if kept is not None:
             kept.append((k, v))
-        attended = F.scaled_dot_product_attention(
-            q.transpose(1, 2),
-            k.transpose(1, 2),
-            v.transpose(1, 2),
-            attn_mask=mask,
-            is_causal=mask is None,
-            enable_gqa=self.heads != self.kv_heads,
-        )
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        if isinstance(within, list):
+            shared = self.heads // self.kv_heads
+            if shared > 1:
+                k, v = k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)
+            attended = windowed_attention(q, k, v, within)
+        else:
+            attended = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=within, is_causal=within is None, enable_gqa=self.heads != self.kv_heads
+            )
         return self.finish(x, attended.transpose(1, 2).flatten(-2))
 
     def decode(
@@ -102,6 +108,7 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.compiled = False
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = Norm(config.width, config.norm_eps)
@@ -138,15 +145,24 @@ class Decoder(nn.Module):
             kept: receives each layer's (keys, values) for a cache.
         """
         length = ids_BT.shape[1]
-        mask = None
-        if documents_BT is not None:
-            same = documents_BT[:, :, None] == documents_BT[:, None, :]
-            mask = same.tril_()[:, None]
+        within = None if documents_BT is None else self.within(documents_BT)
         cos, sin = self.cos[:length, None], self.sin[:length, None]
         x = self.embedding(ids_BT)
         for block in self.blocks:
-            x = block(x, cos, sin, mask, kept)
+            x = block(x, cos, sin, within, kept)
         return self.norm(x)
+
+    def within(self, documents_BT: Tensor) -> Within:
+        """Windows on a CPU; elsewhere, and for compiled blocks, whose shapes must not change, one mask."""
+        if documents_BT.device.type == "cpu" and not self.compiled:
+            return document_windows(documents_BT)
+        return (documents_BT[:, :, None] == documents_BT[:, None, :]).tril_()[:, None]
+
+    def compile_blocks(self) -> None:
+        """Compile every block for the shapes to come."""
+        self.compiled = True
+        for block in self.blocks:
+            block.compile(dynamic=False)
 
     def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
         """Logits [B, T, V]."""

@@ -12,10 +12,10 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from octolab.errors import UserError
+from octolab.errors import UserError, hint
 from octolab.pipeline.names import check_names
 from octolab.recipe.fields import Section, semantic
-from octolab.recipe.load import nearest, stage_of
+from octolab.recipe.load import stage_of
 from octolab.recipe.schema import Recipe
 from octolab.recipe.stages import (
     SETTINGS,
@@ -103,14 +103,14 @@ class Graph:
         if stage in self.recipe.stages and stage not in known:
             kind = self.recipe.stages[stage].kind
             raise UserError(
-                f"{where} names {reference!r}, which is a stage of kind {kind} and makes no model{nearest('', known)}"
+                f"{where} names {reference!r}, which is a stage of kind {kind} and makes no model{hint('', known)}"
             )
         nodes = [node for name in fnmatch.filter(known, stage) for node in self._nodes(name)]
         whole = reference in (stage, f"{stage}/*")
         found = nodes if whole else [node for node in nodes if fnmatch.fnmatchcase(node, reference)]
         if not found:
-            hint = nearest(reference, nodes or known)
-            raise UserError(f"{where} names {reference!r}, which is neither a model nor a stage{hint}")
+            advice = hint(reference, nodes or known)
+            raise UserError(f"{where} names {reference!r}, which is neither a model nor a stage{advice}")
         return found
 
     def _nodes(self, name: str) -> list[str]:
@@ -226,14 +226,14 @@ class Graph:
         """
         if source not in self.recipe.sources:
             raise UserError(
-                f"{where} names source {source!r}, which is unknown{nearest(source, list(self.recipe.sources))}"
+                f"{where} names source {source!r}, which is unknown{hint(source, list(self.recipe.sources))}"
             )
         stage = self.recipe.sources[source].from_
         if stage is None:
             return {}
         if not isinstance(self.recipe.stages.get(stage), CurateStage):
             known = [name for name, one in self.recipe.stages.items() if isinstance(one, CurateStage)]
-            raise UserError(f"sources.{source}.from names {stage!r}, which is no curate stage{nearest(stage, known)}")
+            raise UserError(f"sources.{source}.from names {stage!r}, which is no curate stage{hint(stage, known)}")
         return {f"documents/{source}": self._only_node(stage, f"sources.{source}.from")}
 
     def _only_node(self, stage: str, where: str) -> str:

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 
 from octolab.corpus.convert import CONVERTERS
 from octolab.corpus.steps import STEPS
-from octolab.errors import UserError
-from octolab.recipe.load import nearest
+from octolab.errors import UserError, hint
 from octolab.recipe.schema import Recipe
 from octolab.recipe.stages import CurateStage, EvaluateStage, RLStage
 from octolab.tasks.few_shot import SHIPPED
@@ -64,4 +63,4 @@ def step_names(stage: CurateStage) -> list[str]:
 def _known(name: str, known: Iterable[str], where: str, what: str) -> None:
     names = list(dict.fromkeys(known))
     if ":" not in name and name not in names:
-        raise UserError(f"{where} names {name!r}, which is no known {what}{nearest(name, names)}")
+        raise UserError(f"{where} names {name!r}, which is no known {what}{hint(name, names)}")

@@ -20,12 +20,11 @@ import yaml
 from rich.console import Console
 
 import octolab
-from octolab.errors import UserError
+from octolab.errors import UserError, hint
 from octolab.pipeline.console import StageView
 from octolab.pipeline.graph import Graph, Node
 from octolab.pipeline.keys import STAGE_VERSION, Keys, keys_of
 from octolab.pipeline.work import WORK, Run
-from octolab.recipe.load import nearest
 from octolab.recipe.schema import Recipe
 from octolab.store.atomic import read_json, write_json, write_text
 from octolab.store.lock import run_lock
@@ -93,7 +92,7 @@ def selection(graph: Graph, only: str | None) -> list[str]:
 
 
 def _nearest_node(name: str, graph: Graph) -> str:
-    return nearest(name, list(dict.fromkeys([*graph.recipe.stages, *graph.nodes])))
+    return hint(name, list(dict.fromkeys([*graph.recipe.stages, *graph.nodes])))
 
 
 def _matches(node: str, names: Iterable[str]) -> bool:

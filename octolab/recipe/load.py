@@ -7,7 +7,6 @@ remedy; an unknown key is answered with the nearest known one.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from octolab.errors import UserError
+from octolab.errors import UserError, hint
 from octolab.recipe.data import DataSpec, ModelSpec, SourceSpec
 from octolab.recipe.schema import Recipe
 from octolab.recipe.stages import (
@@ -39,14 +38,6 @@ KINDS: dict[str, type[BaseModel]] = {
     "evaluate": EvaluateStage,
     "report": ReportStage,
 }
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """' (did you mean `x`?)' for the closest known word, or a short list of what is known."""
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if match:
-        return f"; did you mean `{match[0]}`?"
-    return f"; known: {', '.join(known)}" if known else ""
 
 
 def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -80,8 +71,8 @@ def find_recipe(recipe: str | Path) -> Path:
         return path
     shipped = SHIPPED / f"{recipe}.yaml"
     if not shipped.is_file():
-        hint = nearest(str(recipe), shipped_recipes())
-        raise UserError(f"recipe {str(recipe)!r} is neither a file nor shipped{hint}")
+        advice = hint(str(recipe), shipped_recipes())
+        raise UserError(f"recipe {str(recipe)!r} is neither a file nor shipped{advice}")
     return shipped
 
 
@@ -130,7 +121,7 @@ def apply_override(values: dict[str, Any], text: str) -> None:
         raise UserError(f"--set {place}: {value!r} is not YAML; quote it") from error
     known = values.get(names[0])
     if names[0] in ("models", "stages") and len(names) > 2 and isinstance(known, dict) and names[1] not in known:
-        raise UserError(f"--set {place}: there is no {names[0]}.{names[1]}{nearest(names[1], list(known))}")
+        raise UserError(f"--set {place}: there is no {names[0]}.{names[1]}{hint(names[1], list(known))}")
     at: Any = values
     for depth, name in enumerate(names[:-1]):
         at = at.setdefault(name, {})
@@ -178,11 +169,11 @@ def _sentence(error: ValidationError, where: str, outer: tuple[str, ...] = ()) -
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     if first["type"] == "extra_forbidden":
         known = [field.alias or key for key, field in section.model_fields.items()]
-        return f"{where}: unknown key {name}{nearest(place[-1], known)}{more}"
+        return f"{where}: unknown key {name}{hint(place[-1], known)}{more}"
     if first["type"] == "missing":
         return f"{where}: {name} is missing; add it{more}"
     if first["type"] == "union_tag_invalid":
-        return f"{where}: {name}.kind is {first['ctx']['tag']}{nearest(first['ctx']['tag'], list(KINDS))}{more}"
+        return f"{where}: {name}.kind is {first['ctx']['tag']}{hint(first['ctx']['tag'], list(KINDS))}{more}"
     if first["type"] == "union_tag_not_found":
         return f"{where}: {name}.kind is missing; add one of {', '.join(KINDS)}{more}"
     if first["type"] == "value_error":

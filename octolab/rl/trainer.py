@@ -67,7 +67,7 @@ class RLTrainer:
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.engine = LocalEngine(self.model.config, self.tokenizer, rows=stage.rows, device=self.device, dtype=dtype)
         self.updates = 0
-        self.guard = StepGuard(io.out.name, "lower learning_rate of this stage")
+        self.guard = StepGuard("lower learning_rate of this stage")
 
     def _prompt(self, problem: Problem) -> tuple[int, ...]:
         return (*self.tokenizer.prefix, *self.tokenizer.encode(self.template.render(problem.question)))

@@ -7,21 +7,13 @@ mistake, answered with the nearest known name.
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from octolab.errors import UserError
+from octolab.errors import UserError, hint
 
 T = TypeVar("T")
-
-
-def hint(word: str, known: Iterable[str]) -> str:
-    """`did you mean X?` where a known name is near, else the list of known names."""
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
 
 
 def choose(word: str, table: Mapping[str, T], what: str) -> T:
@@ -31,7 +23,7 @@ def choose(word: str, table: Mapping[str, T], what: str) -> T:
         UserError: `word` is not in the table; the message names the nearest entry.
     """
     if word not in table:
-        raise UserError(f"unknown {what} {word!r}: {hint(word, table)}")
+        raise UserError(f"unknown {what} {word!r}{hint(word, table)}")
     return table[word]
 
 
@@ -54,5 +46,5 @@ def choose_or_import(word: str, table: Mapping[str, T], what: str) -> T | Any:
         ) from error
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
-        raise UserError(f"{what} {word!r}: module {module_name!r} has no {attribute!r}; {hint(attribute, public)}")
+        raise UserError(f"{what} {word!r}: module {module_name!r} has no {attribute!r}{hint(attribute, public)}")
     return getattr(module, attribute)

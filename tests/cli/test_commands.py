@@ -134,7 +134,7 @@ def test_sample_mistakes(octolab, finished, tmp_path):
         (["sample", tmp_path, "x"], "holds no checkpoint"),
         (["sample", finished / "stages" / "stable", ""], "the prompt is empty"),
         (["sample", finished / "stages" / "stable", "x " * 500], "context is 192"),
-        (["sample", finished / "stages" / "stable", "x", "--template", "simpel"], "did you mean 'simple'"),
+        (["sample", finished / "stages" / "stable", "x", "--template", "simpel"], "did you mean `simple`"),
     ):
         done = octolab(*words)
         assert done.code == 2 and done.said.startswith("octolab: ") and text in done.said

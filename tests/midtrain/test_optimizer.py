@@ -80,20 +80,20 @@ def test_the_rate_is_the_one_given(model):
 
 class TestStepGuard:
     def test_ends_a_run_of_bad_steps(self):
-        guard = StepGuard("stages.stable", "lower the rate")
+        guard = StepGuard("lower the rate")
         for step in range(1, StepGuard.LIMIT):
             assert guard.see(step, math.nan, 1.0)
-        with pytest.raises(UserError, match=rf"stages\.stable.*step {StepGuard.LIMIT}; lower the rate"):
+        with pytest.raises(UserError, match=rf"step {StepGuard.LIMIT}; lower the rate"):
             guard.see(StepGuard.LIMIT, 1.0, math.inf)
 
     def test_a_good_step_starts_the_count_anew(self):
-        guard = StepGuard("x", "y")
+        guard = StepGuard("y")
         for _ in range(10):
             assert all(guard.see(0, math.nan) for _ in range(StepGuard.LIMIT - 1))
             assert not guard.see(0, 2.0, 0.5)
         assert guard.skipped == 10 * (StepGuard.LIMIT - 1), "every skipped step is counted"
 
     def test_counts_on_after_a_resume(self):
-        guard = StepGuard("x", "y", skipped=3)
+        guard = StepGuard("y", skipped=3)
         guard.see(1, math.inf)
         assert guard.skipped == 4

@@ -391,7 +391,7 @@ def test_nan_ends_the_run_and_keeps_the_last_save(world, run, make_stage, tmp_pa
     with pytest.raises(UserError) as caught:
         train(stage, world.parent, world.shards, 0, StageIO(tmp_path / "stable", progress=poison))
     text = str(caught.value)
-    assert text.startswith("stable: loss or gradient was NaN") and "lower the learning rate" in text
+    assert text.startswith("loss or gradient was NaN") and "lower the learning rate" in text
     assert f"last at step {2 + StepGuard.LIMIT}" in text and "last checkpoint is kept" in text
     assert progress[-1] == 2 + StepGuard.LIMIT - 1
     assert latest(tmp_path / "stable").name == "step-00000002"
