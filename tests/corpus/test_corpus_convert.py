@@ -102,7 +102,7 @@ def test_a_defect_of_a_users_converter_is_not_counted_as_bad_data() -> None:
 
 
 def test_unknown_converter_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"'longcot'.*'long_cot'"):
+    with pytest.raises(UserError, match=r"'longcot'.*`long_cot`"):
         converter("longcot")
 
 

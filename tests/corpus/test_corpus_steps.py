@@ -144,9 +144,9 @@ def test_real_pages_become_text(test_data: Path) -> None:
 
 
 def test_build_step_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"'exact_dedupe'.*'exact_dedup'"):
+    with pytest.raises(UserError, match=r"'exact_dedupe'.*`exact_dedup`"):
         build_step("exact_dedupe")
-    with pytest.raises(UserError, match=r"'extract' has no argument 'main'.*'main_content'"):
+    with pytest.raises(UserError, match=r"'extract' has no argument 'main'.*`main_content`"):
         build_step("extract", main=True)
     with pytest.raises(UserError, match="takes none"):
         build_step("exact_dedup", x=1)

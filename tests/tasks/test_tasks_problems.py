@@ -110,7 +110,7 @@ def test_no_usable_problem_is_the_users_mistake() -> None:
 def test_unknown_data_set_names_the_nearest() -> None:
     assert data_set("gsm8k").hub_id == "openai/gsm8k" and data_set("gsm8k").config == "main"
     assert set(DATA_SETS) == {"gsm8k", "gsm8k_train", "math500", "math8k"}
-    with pytest.raises(UserError, match=r"'gsm8'.*'gsm8k'"):
+    with pytest.raises(UserError, match=r"'gsm8'.*`gsm8k`"):
         data_set("gsm8")
 
 

@@ -42,7 +42,7 @@ def test_user_template_by_module_and_function(tmp_path: Path, monkeypatch: pytes
     assert template("my_templates:whole").stop_strings == ("stop",)
     with pytest.raises(UserError, match="neither"):
         template("my_templates:number")
-    with pytest.raises(UserError, match=r"no 'plane'.*'plain'"):
+    with pytest.raises(UserError, match=r"no 'plane'.*`plain`"):
         template("my_templates:plane")
     with pytest.raises(UserError, match="no module 'my_template'"):
         template("my_template:plain")
@@ -57,7 +57,7 @@ def test_a_users_module_with_a_missing_import_says_so_itself(tmp_path: Path, mon
 
 
 def test_unknown_template_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"'simpel'.*'simple'"):
+    with pytest.raises(UserError, match=r"'simpel'.*`simple`"):
         template("simpel")
 
 
@@ -108,5 +108,5 @@ def test_shipped_exemplars_calculate_correctly() -> None:
 
 
 def test_unknown_exemplars_name_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"'gsm8kk'.*'gsm8k'"):
+    with pytest.raises(UserError, match=r"'gsm8kk'.*`gsm8k`"):
         exemplars_for("gsm8kk")
