@@ -29,7 +29,8 @@ $(BIN)/python:
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing OctoLab into $(VENV) (a few minutes the first time)"
 ifdef SYSTEM_TORCH
-	$(PIP) -e .
+	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
+	$(PIP) -c $(VENV)/constraints.txt -e .
 else
 	$(PIP) -c constraints.txt torch
 	$(PIP) -c constraints.txt -e .
@@ -38,7 +39,7 @@ endif
 
 $(VENV)/.installed-test: $(VENV)/.installed
 ifdef SYSTEM_TORCH
-	$(PIP) -e '.[test]'
+	$(PIP) -c $(VENV)/constraints.txt -e '.[test]'
 else
 	$(PIP) -c constraints.txt -e '.[test]'
 endif

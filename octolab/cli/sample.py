@@ -18,15 +18,13 @@ def complete(
     """
     from octolab.engine.base import Request, Sampling
     from octolab.engine.local import LocalEngine
-    from octolab.midtrain.checkpoint import latest
+    from octolab.midtrain.checkpoint import find_checkpoint
     from octolab.midtrain.trainer import pick_device
     from octolab.model.hf import load_checkpoint, to_hf
     from octolab.tasks.templates import template as named
     from octolab.tokens.tokenizer import Tokenizer
 
-    folder = checkpoint if (checkpoint / "config.json").exists() else latest(checkpoint) or checkpoint / "checkpoint"
-    if not (folder / "config.json").exists():
-        raise UserError(f"{checkpoint} holds no checkpoint; give a Hugging Face folder or a stage folder of a run")
+    folder = find_checkpoint(checkpoint)
     if not prompt:
         raise UserError("the prompt is empty; give some text")
     frame = named(template) if template else None

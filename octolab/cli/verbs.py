@@ -18,7 +18,9 @@ from octolab.tasks.registry import DATA_SETS
 
 def _model(checkpoint: str) -> dict[str, Any]:
     if Path(checkpoint).is_dir():
-        return {"path": checkpoint}
+        from octolab.midtrain.checkpoint import find_checkpoint
+
+        return {"path": str(find_checkpoint(Path(checkpoint)))}
     if checkpoint.startswith((".", "/", "~")) or checkpoint.count("/") != 1:
         raise UserError(f"checkpoint {checkpoint} is neither a folder nor a hub id (owner/name); mend the path")
     return {"hub": checkpoint}

@@ -34,6 +34,18 @@ def latest(out: Path) -> Path | None:
     return saves[-1] if saves else None
 
 
+def find_checkpoint(folder: Path) -> Path:
+    """The checkpoint in a Hugging Face folder or in a stage's folder of a run.
+
+    Raises:
+        UserError: there is none.
+    """
+    for place in (folder, latest(folder), folder / "checkpoint"):
+        if place is not None and (place / "config.json").exists():
+            return place
+    raise UserError(f"{folder} holds no checkpoint; give a Hugging Face folder or a stage's folder of a run")
+
+
 def save_training(
     out: Path,
     step: int,
@@ -88,7 +100,7 @@ def restore_optimizer(folder: Path, model: Decoder, optimizer: torch.optim.AdamW
         if f"{name}:step" not in moments:
             continue
         state = {part: moments[f"{name}:{part}"].to(weight.device) for part in MOMENTS}
-        optimizer.state[weight] = state | {"step": moments[f"{name}:step"]}
+        optimizer.state[weight] = state | {"step": moments[f"{name}:step"].to(weight.device)}
     return True
 
 

@@ -18,7 +18,6 @@ from octolab.recipe.fields import Section, semantic
 from octolab.recipe.load import stage_of
 from octolab.recipe.schema import Recipe
 from octolab.recipe.stages import (
-    SETTINGS,
     CurateStage,
     EvaluateStage,
     ReportStage,
@@ -26,6 +25,7 @@ from octolab.recipe.stages import (
     Stage,
     TokenizerStage,
     TrainStage,
+    without_setting,
 )
 
 SHARDS = "shards"
@@ -153,8 +153,8 @@ class Graph:
             if len(set(_labels(values))) < len(values):
                 raise UserError(f"{where} has a value twice; leave one out")
         plain = stage.model_dump(by_alias=True, exclude={"matrix"})
-        if "setting" in stage.matrix:  # a named setting brings fields of its own
-            plain = {field: value for field, value in plain.items() if SETTINGS[plain["setting"]].get(field) != value}
+        if "setting" in stage.matrix:
+            plain = without_setting(plain)
         variants = []
         choices = [list(zip(_labels(values), values, strict=True)) for values in stage.matrix.values()]
         for combination in itertools.product(*choices):

@@ -71,13 +71,18 @@ def keys_of(graph: Graph, names: Iterable[str] | None = None) -> dict[str, Keys]
             "kind": node.kind,
             "version": STAGE_VERSION[node.kind],
             "fields": fixed,
-            "seed": node.seed if node.kind in SEEDED else None,
+            "seed": node.seed if _is_seeded(node) else None,
             "parents": {role: keys[parent].key for role, parent in node.parents.items()},
             "data": prints.of(node),
         }
         base_key = key_of(base)
         keys[node.name] = Keys(base_key, key_of([base_key, extendable]), extendable)
     return keys
+
+
+def _is_seeded(node: Node) -> bool:
+    """Whether a node's result depends on its seed: a model only where its weights are random."""
+    return node.kind in SEEDED and not (isinstance(node.spec, ModelSpec) and node.spec.init is None)
 
 
 def split_fields(spec: BaseModel) -> tuple[dict[str, Any], dict[str, Any]]:

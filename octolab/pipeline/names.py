@@ -34,6 +34,8 @@ def check_names(recipe: Recipe) -> None:
                 _known(step, STEPS, f"{where}.steps", "corpus step")
             for against in stage.decontaminate_against or []:
                 _known(against, sets, f"{where}.decontaminate_against", "problem set")
+        if isinstance(stage, EvaluateStage):
+            _same_template(recipe, stage, where)
         if isinstance(stage, RLStage | EvaluateStage):
             _known(stage.template, TEMPLATES, f"{where}.template", "template")
         if isinstance(stage, RLStage):
@@ -64,3 +66,13 @@ def _known(name: str, known: Iterable[str], where: str, what: str) -> None:
     names = list(dict.fromkeys(known))
     if ":" not in name and name not in names:
         raise UserError(f"{where} names {name!r}, which is no known {what}{hint(name, names)}")
+
+
+def _same_template(recipe: Recipe, stage: EvaluateStage, where: str) -> None:
+    """Zero-shot sets are asked with the template of RL, or before and after would not be about RL."""
+    for name, other in recipe.stages.items():
+        if isinstance(other, RLStage) and other.template != stage.template:
+            raise UserError(
+                f"{where}.template is {stage.template} and stages.{name}.template is {other.template}: zero-shot sets "
+                "are asked with RL's template; set both the same"
+            )

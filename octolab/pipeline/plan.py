@@ -1,8 +1,8 @@
 """What a recipe will do and cost, before it does anything.
 
 Tokens and steps are exact. FLOPs count the matrices and attention, forward and backward (three forward passes);
-rollouts are counted at their cap, so RL is an upper bound. GPU-hours assume 40% of an H100's 989 dense bf16
-TFLOP/s. Disk counts the last checkpoint with Adam's moments.
+rollouts are counted at their cap; prompts and evaluation are not counted. GPU-hours assume 40% of an H100's 989
+dense bf16 TFLOP/s. Disk counts the last checkpoint with Adam's moments.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def plan_text(plan: dict[str, Any]) -> str:
     lines += [
         "",
         f"total: {total['flops']:.3g} FLOPs, about {total['h100_hours']:,.2f} H100-hours at {UTILISATION:.0%} of peak "
-        f"(RL at its caps: an upper bound), {total['disk_bytes'] / 1e9:,.2f} GB of checkpoints",
+        f"(RL at its caps; prompts and evaluation not counted), {total['disk_bytes'] / 1e9:,.2f} GB of checkpoints",
     ]
     if total["sizes_unknown"]:
         lines.append(f"sizes unknown without the hub, not counted: {', '.join(total['sizes_unknown'])}")

@@ -25,7 +25,7 @@ from octolab.pipeline.console import StageView
 from octolab.pipeline.graph import Graph, Node
 from octolab.pipeline.keys import STAGE_VERSION, Keys, keys_of
 from octolab.pipeline.work import WORK, Run
-from octolab.recipe.schema import Recipe
+from octolab.recipe.schema import Recipe, written
 from octolab.store.atomic import read_json, write_json, write_text
 from octolab.store.lock import run_lock
 from octolab.store.logs import finite
@@ -60,7 +60,7 @@ def run_recipe(
     directory = RunDir(Path(out))
     with run_lock(directory.path):
         directory.sweep()
-        dump = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False)
+        dump = yaml.safe_dump(written(recipe), sort_keys=False)
         _refuse_waste(directory, graph, keys, wanted, redo)
         write_text(directory.path / "recipe.yaml", dump)
         done: dict[str, tuple[str, float]] = {}

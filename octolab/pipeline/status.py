@@ -56,7 +56,8 @@ def headline(entry: dict[str, Any]) -> str:
     if entry["kind"] == "train":
         return f"loss {summary['loss']:.3f} after {summary['tokens']:,} tokens" if summary["loss"] is not None else ""
     if entry["kind"] == "rl":
-        return f"accuracy {summary['accuracy_first']:.1%} -> {summary['accuracy_last']:.1%}"
+        first, last = summary["accuracy_first"], summary["accuracy_last"]
+        return f"accuracy {first:.1%} -> {last:.1%}" if first is not None and last is not None else "nothing scored"
     if entry["kind"] == "evaluate":
         return ", ".join(f"{name} {one['acc']:.1%}" for name, one in summary["sets"].items())
     if entry["kind"] in ("curate", "shards"):
@@ -68,12 +69,14 @@ def report_of(folder: Path) -> Path:
     """Write a run's summary and page anew from what is finished; returns the page's path.
 
     Raises:
-        UserError: the folder is no run directory, or a file of a finished stage is absent or torn.
+        UserError: the folder is no run directory, a process is at work in it, or a file of a finished stage is
+            absent or torn.
     """
     from octolab.report import write_report
 
     directory = open_run(folder)
-    return write_report(directory.path, set(Graph(_recipe_of(directory)).nodes))
+    with run_lock(directory.path):
+        return write_report(directory.path, set(Graph(_recipe_of(directory)).nodes))
 
 
 def diff_of(first: Path, second: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from octolab.tasks.few_shot import exemplars_for, few_shot_prompt, few_shot_stop
 from octolab.tasks.problems import Problem
 from octolab.tasks.rows import BadCounts
 from octolab.tasks.templates import template
+from octolab.tokens.permutation import key_of
 from octolab.tokens.shards import Shards, write_shards
 from octolab.tokens.tokenizer import Tokenizer, train_bpe
 
@@ -280,10 +281,18 @@ def train(run: Run, node: Node, io: StageIO) -> Result:
 
     assert isinstance(node.spec, TrainStage)
     parent = run.output(node.parents["from"], "checkpoint")
-    summary = run_training(node.spec, parent, open_shards(run, node), node.seed, io)
+    # A branch takes its sources in another order than its parent did: rows left unread come as early as the others.
+    order = key_of("order", node.seed, _trainings_above(run.graph, node))
+    summary = run_training(node.spec, parent, open_shards(run, node), order, io)
     saved = latest(io.out)
     assert saved is not None
     return summary, {"checkpoint": saved}
+
+
+def _trainings_above(graph: Graph, node: Node) -> int:
+    """Train stages on the way from the base model to a node; the same for all branches of one checkpoint."""
+    above = graph.nodes[node.parents["from"]] if "from" in node.parents else None
+    return 0 if above is None else int(above.kind == "train") + _trainings_above(graph, above)
 
 
 def rl(run: Run, node: Node, io: StageIO) -> Result:

@@ -17,7 +17,9 @@ Role = Literal["semantic", "runtime", "extendable"]
 class Section(BaseModel):
     """Base of every part of a recipe: unknown keys refused, values frozen, docstrings kept as descriptions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 def semantic(default: Any = ..., **limits: Any) -> Any:

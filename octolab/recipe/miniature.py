@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from octolab.recipe.load import validate
-from octolab.recipe.schema import Recipe
+from octolab.recipe.schema import Recipe, written
 
 TOKENIZER = "miniature_tokenizer"
 POSITIONS = 1024
@@ -22,7 +22,7 @@ PROBLEMS = 64
 
 def miniature_of(recipe: Recipe) -> Recipe:
     """The miniature of a recipe, under the name `<name>-miniature`."""
-    values = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
+    values = written(recipe)
     values["name"] = f"{recipe.name}-miniature"
     for spec in values["models"].values():
         family = (spec.get("init") or {}).get("family") or _family(str(spec.get("hub") or spec.get("path")))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import field_validator
 
 from octolab.recipe.data import DataSpec, ModelSpec, SourceSpec
 from octolab.recipe.fields import Section, semantic
-from octolab.recipe.stages import AnyStage
+from octolab.recipe.stages import AnyStage, without_setting
 
 
 class Recipe(Section):
@@ -32,3 +34,10 @@ class Recipe(Section):
             if not name or any(sign in name for sign in "/@*?[] \\") or name.startswith("."):
                 raise ValueError(f"{name!r} is not a name: no spaces, no '/', '@', '*', '?', '[', no leading dot")
         return entries
+
+
+def written(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as its YAML file would say it: what is absent stays absent, a named setting stays a name."""
+    values = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
+    values["stages"] = {name: without_setting(stage) for name, stage in values["stages"].items()}
+    return values

@@ -111,10 +111,10 @@ class TrainStage(Stage):
     @classmethod
     def _sums_to_one(cls, mixture: dict[str, float]) -> dict[str, float]:
         total = sum(mixture.values())
-        if abs(total - 1.0) > 1e-6:
+        if not abs(total - 1.0) <= 1e-6:
             raise ValueError(f"shares sum to {total:.6g}, not to 1; scale them so that they do")
         for name, share in mixture.items():
-            if share <= 0:
+            if not share > 0:
                 raise ValueError(f"share of {name} is {share:g}; shares must be above 0 (leave the source out)")
         return mixture
 
@@ -137,6 +137,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """The two named settings of GRPO. `modern`: Dr. GRPO's advantage, DAPO's aggregation and upper clip, one update
 a rollout batch. `octothinker`: the paper's run as far as it is published (section 4.1: two updates)."""
+
+
+def without_setting(values: dict[str, Any]) -> dict[str, Any]:
+    """A stage's values without what its named setting says anyway, so that another setting can take its place."""
+    named = SETTINGS.get(str(values.get("setting")), {})
+    return {field: value for field, value in values.items() if field not in named or named[field] != value}
 
 
 class LengthStep(Section):

@@ -52,9 +52,9 @@ def rollout_metrics(rollouts: list[Rollout], samples_per_prompt: int) -> dict[st
     right_G = correct_B.reshape(-1, samples_per_prompt).sum(1)
     scored_G = scored_B.reshape(-1, samples_per_prompt).sum(1)
     all_wrong, all_right = (right_G == 0) & (scored_G > 0), (right_G == scored_G) & (scored_G > 0)
-    passes = {
-        k: [pass_at_k(samples_per_prompt, int(right), k) for right in right_G] for k in pass_ks(samples_per_prompt)
-    }
+    groups = [(int(scored), int(right)) for scored, right in zip(scored_G, right_G, strict=True)]
+    ks = pass_ks(samples_per_prompt)
+    passes = {k: [pass_at_k(scored, right, k) for scored, right in groups if scored >= k] for k in ks}
     return {
         "reward/mean": mean(reward_B[scored_B]),
         "reward/std": float(reward_B[scored_B].std()) if scored_B.any() else float("nan"),

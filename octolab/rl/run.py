@@ -93,8 +93,9 @@ def summary(stage: RLStage, out: Path) -> dict[str, Any]:
     metrics = list(read_log(out / "metrics.jsonl"))
     first, last = metrics[:5], metrics[-5:]
 
-    def average(entries: list[dict[str, Any]], name: str) -> float:
-        return float(np.mean([entry[name] for entry in entries]))
+    def average(entries: list[dict[str, Any]], name: str) -> float | None:
+        known = [entry[name] for entry in entries if entry[name] is not None]
+        return float(np.mean(known)) if known else None
 
     names = {"accuracy": "accuracy", "length": "length/all", "truncated": "truncated", "entropy": "entropy"}
     ends = {

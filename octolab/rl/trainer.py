@@ -95,10 +95,11 @@ class RLTrainer:
         self.engine.load_weights(to_hf(self.model), self.updates)
         rollouts, seconds = self.rollouts(step)
         metrics = rollout_metrics(rollouts, self.stage.samples_per_prompt)
-        metrics["staleness"] = float(self.updates - rollouts[0].completion.weight_version)
         trained = time.perf_counter()
         metrics |= self.update(step, rollouts)
         seconds["train"] = time.perf_counter() - trained
+        # Updates that the policy had made since the rollouts' weights when it used the last of them.
+        metrics["staleness"] = float(self.updates - 1 - rollouts[0].completion.weight_version)
         tokens = sum(len(rollout.completion.ids) for rollout in rollouts)
         computed = sum(len(rollout.prompt_ids) for rollout in rollouts) + tokens
         context = computed // len(rollouts)

@@ -25,8 +25,11 @@ def key_of(value: Any) -> str:
 
 def fingerprint_file(path: Path) -> str:
     """Hash of a file's bytes."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:KEY_DIGITS]
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()[:KEY_DIGITS]
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read; give yourself permission or choose another file") from error
 
 
 def fingerprint_path(path: Path) -> str:

@@ -35,10 +35,11 @@ def run_lock(run: Path) -> Iterator[None]:
             raise UserError(
                 f"{run} is in use by process {owner}; wait until it ends, stop it, or choose another --out"
             ) from error
-        handle.seek(0)
-        handle.truncate()
-        handle.write(str(os.getpid()))
-        handle.flush()
+        with disk_errors(run):
+            handle.seek(0)
+            handle.truncate()
+            handle.write(str(os.getpid()))
+            handle.flush()
         yield
     finally:
         handle.close()

@@ -280,7 +280,7 @@ def test_a_tokenizer_that_does_not_fit_the_checkpoint(refused, finished, recipe,
 def test_checkpoints_that_are_none(refused, world, finished, tmp_path):
     words = ["--prompts", world / "prompts.jsonl", "--steps", "1", "--out", tmp_path / "run"]
     contains(refused("rl", tmp_path / "nowhere", *words), "nowhere", "neither a folder nor a hub id")
-    contains(refused("rl", world, *words), "config.json does not exist")
+    contains(refused("rl", world, *words), "holds no checkpoint")
     model = small_model(tmp_path / "model", 300, finished / "stages" / "tokenizer" / "tokenizer")
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps(config | {"architectures": ["GPT2LMHeadModel"]}))
