@@ -55,11 +55,19 @@ def _run(python: str, script: str, job: str, case: Mapping[str, Any]) -> dict[st
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def main(script: str, title: str, unit: str, cases: list[dict[str, Any]], jobs: Mapping[str, Job]) -> None:
+def main(
+    script: str,
+    title: str,
+    unit: str,
+    cases: list[dict[str, Any]],
+    jobs: Mapping[str, Job],
+    flops_per_unit: Callable[[Mapping[str, Any]], float] | None = None,
+) -> None:
     """Entry point of a benchmark file.
 
     `cases` have `name`, optionally `target` (the ratio aimed at) and what the jobs need; the first is the headline.
     `jobs` map `peer` and one or more of ours (`ours`, `ours compiled`) to functions that return {"rate": units/s}.
+    `flops_per_unit` gives the physical limit of a case: the probe's best rate over the FLOPs of one unit.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--job", choices=list(jobs))
@@ -90,7 +98,12 @@ def main(script: str, title: str, unit: str, cases: list[dict[str, Any]], jobs: 
         print(f"| {entry['name']} | {entry['ours']:,.0f} | {entry['peer']:,.0f} | {entry['ratio']:.2f} |")
     print(f"\nmatmul probe: {min(probes):.0f} to {max(probes):.0f} GFLOP/s\n")
     headline = results[0]
+    limit = None
+    if flops_per_unit is not None:
+        most = max(probes) * 1e9 / flops_per_unit(cases[0])
+        limit = {"rate": most, "share": headline["ours"] / most, "why": "all FLOPs at the probe's matmul rate"}
+        print(f"limit of {headline['name']}: {most:,.0f} {unit}, reached {limit['share']:.0%}\n")
     print(json.dumps({
-        "ratio": headline["ratio"], "headline": headline["name"], "cases": results, "limit": None,
+        "ratio": headline["ratio"], "headline": headline["name"], "cases": results, "limit": limit,
         "probe": {"lowest": min(probes), "highest": max(probes)},
     }))  # fmt: skip

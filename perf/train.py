@@ -86,6 +86,17 @@ def peer(case: Mapping[str, Any]) -> dict[str, float]:
     return {"rate": ROWS * LENGTH / min(gaps)}
 
 
+def flops(case: Mapping[str, Any]) -> float:
+    """FLOPs of one trained token: forward, and twice that backward."""
+    from octolab.model.config import DecoderConfig
+
+    config = DecoderConfig.of_family(
+        "llama", vocab_size=VOCABULARY, width=case["width"], layers=case["layers"], heads=case["heads"],
+        kv_heads=case["heads"], ffn=case["ffn"], positions=LENGTH, tied=True, rope_theta=10000.0,
+    )  # fmt: skip
+    return 3 * config.flops_per_token(LENGTH)
+
+
 if __name__ == "__main__":
     jobs = {"ours": ours, "ours compiled": lambda case: ours(case, compiled=True), "peer": peer}
-    main(__file__, "Training, 16 x 256 tokens a step, best step", "tok/s", CASES, jobs)
+    main(__file__, "Training, 16 x 256 tokens a step, best step", "tok/s", CASES, jobs, flops)

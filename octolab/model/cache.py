@@ -1,7 +1,7 @@
 """Static key/value memory for decoding.
 
 One tensor for keys and one for values, [layers, rows, K, positions, D], allocated once: what a head reads in a
-step is contiguous, and reading it is what a step costs (docs/performance.md). A row is one running completion.
+step is contiguous, since reading it is the largest part of a step. A row is one running completion.
 `fill` copies a prefilled prompt into rows, `write` adds one token to each of the first R rows and returns views of
 what attention reads, `move` copies a row so that running rows stay side by side.
 """

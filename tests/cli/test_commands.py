@@ -179,3 +179,12 @@ def test_it_is_a_program(tmp_path):
     assert done.stderr == (
         "octolab: . is not a run directory (it has no recipe.yaml); give the folder that `octolab run` made\n"
     )
+
+
+def test_a_stage_folder_is_a_checkpoint(octolab, finished, tmp_path):
+    """As the README says: evaluate what RL left, by the folder of its stage."""
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text('{"question": "1 + 1 =", "answer": "2"}\n')
+    stage = finished / "stages" / "stable"
+    words = ("evaluate", stage, "--benchmark", problems, "--set", "stages.eval.max_tokens=4", "--out", tmp_path / "out")
+    assert octolab(*words, "--json").code == 0

@@ -182,3 +182,10 @@ def test_mistakes_are_one_sentence_with_place_and_remedy(sets, words):
     assert "\n" not in text and len(text) < 300
     for word in words:
         assert word in text, text
+
+
+def test_evaluation_asks_with_the_template_of_rl():
+    """Before and after RL would else be told of prompts that RL never saw."""
+    with pytest.raises(UserError, match=r"stages\.eval\.template is simple and stages\.rl\.template is orz"):
+        graph("stages.rl.template=orz")
+    assert graph("stages.rl.template=orz", "stages.eval.template=orz").nodes

@@ -10,6 +10,7 @@ from octolab.recipe.data import DataSpec, ModelSpec, SourceSpec
 from octolab.recipe.fields import role_of
 from octolab.recipe.load import KINDS, load_recipe, shipped_recipes, validate
 from octolab.recipe.schema import Recipe
+from octolab.recipe.schema import written as as_written
 from octolab.recipe.stages import FewShot, LengthStep, Schedule
 
 GOOD = {
@@ -55,6 +56,14 @@ def test_named_setting_fills_only_what_is_absent():
     assert validate(GOOD, "r").stages["rl"].clip_high == 0.28
 
 
+def test_a_written_recipe_takes_another_setting():
+    """The resolved recipe.yaml of a run names its setting instead of freezing what the setting said."""
+    values = as_written(validate(GOOD, "r"))
+    assert validate(values, "r") == validate(GOOD, "r")
+    values["stages"]["rl"]["setting"] = "octothinker"
+    assert validate(values, "r").stages["rl"].updates_per_step == 2
+
+
 def test_extends_and_overrides(tmp_path):
     written(tmp_path, GOOD, "base.yaml")
     path = written(tmp_path, {"extends": "base.yaml", "name": "child", "stages": {"stable": {"steps": 7}}})
@@ -81,6 +90,8 @@ def test_extends_and_overrides(tmp_path):
          ["models.base", "tokenizer"]),
         (changed("stages", "a/b", value=GOOD["stages"]["rl"]), ["a/b"]),
         (changed("nmae", value=1), ["nmae", "did you mean `name`"]),
+        (changed("stages", "stable", "mixture", value={"a": float("nan")}), ["stages.stable.mixture"]),
+        (changed("stages", "stable", "schedule", value={"constant": float("inf")}), ["stages.stable.schedule"]),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence(values, words):

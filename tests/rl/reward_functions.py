@@ -18,3 +18,8 @@ def broken_on_x(gold: str, completion: str, mode: str, task: str | None) -> floa
     if completion[:1].isupper():
         raise ValueError("no score")
     return float(completion[:1].islower())
+
+
+def always_broken(gold: str, completion: str, mode: str, task: str | None) -> float:
+    """Fails on everything."""
+    raise ValueError("no score")

@@ -144,6 +144,14 @@ def test_unscorable_completions_are_counted_and_not_learnt(run):
             assert sum(record["advantage"] for record in scored) == pytest.approx(0)
 
 
+def test_a_run_that_nothing_could_be_scored_in_still_ends(run, tmp_path):
+    out = run("hopeless", reward="reward_functions:always_broken", steps=2)
+    entries = list(read_log(out / "metrics.jsonl"))
+    assert [entry["accuracy"] for entry in entries] == [None, None]
+    assert [entry["unscorable"] for entry in entries] == [16, 16]
+    assert [entry["pass_at/1"] for entry in entries] == [None, None]
+
+
 def test_rollouts_hold_all_that_a_replay_needs(run, parent):
     """From the log alone: log-probabilities by a full forward, advantages from rewards, the rule of each group."""
     out = run("log", steps=1)
