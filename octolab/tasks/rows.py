@@ -7,7 +7,7 @@ altogether is the user's mistake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,7 @@ def read_hub(
     """
     import datasets
 
+    named = f"{hub_id} (config {config}, split {split}, revision {revision or 'current'})"
     try:
         dataset = datasets.load_dataset(
             hub_id,
@@ -137,9 +138,20 @@ def read_hub(
             streaming=streaming,
         )
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        named = f"{hub_id} (config {config}, split {split}, revision {revision or 'current'})"
         said = " ".join(str(error).split())[:300]
         raise UserError(
             f"hub dataset {named} cannot be loaded: {said}; mend the name or give a local file as `path`"
         ) from error
-    return (dict(row) for row in dataset)
+    return _streamed(dataset, named)
+
+
+def _streamed(dataset: Iterable[Row], named: str) -> Iterator[Row]:
+    """Rows of a loaded dataset, which are fetched as they are drawn."""
+    import datasets
+
+    try:
+        for row in dataset:
+            yield dict(row)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise UserError(f"hub dataset {named} broke off: {said}; run the same command to try again") from error

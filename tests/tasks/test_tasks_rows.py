@@ -224,3 +224,15 @@ def test_an_unreachable_hub_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(datasets, "load_dataset", load)
     with pytest.raises(UserError, match=r"who/what .*Couldn't reach the hub.*path"):
         read_hub("who/what")
+
+
+def test_a_hub_stream_that_breaks_off_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream():
+        yield {"text": "one"}
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **named: stream())
+    rows = read_hub("some/set")
+    assert next(rows) == {"text": "one"}
+    with pytest.raises(UserError, match=r"some/set .* broke off: connection reset"):
+        next(rows)
