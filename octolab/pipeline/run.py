@@ -24,7 +24,8 @@ from octolab.errors import UserError, hint
 from octolab.pipeline.console import StageView
 from octolab.pipeline.graph import Graph, Node
 from octolab.pipeline.keys import STAGE_VERSION, Keys, keys_of
-from octolab.pipeline.work import WORK, Run
+from octolab.pipeline.prepare import Run
+from octolab.pipeline.work import WORK
 from octolab.recipe.schema import Recipe, written
 from octolab.store.atomic import read_json, write_json, write_text
 from octolab.store.lock import run_lock
