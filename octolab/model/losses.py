@@ -1,7 +1,7 @@
 """From hidden states to log-probabilities of the tokens that followed.
 
 The head's product, the softmax and their gradient are one operation with one buffer of logits: library log-softmax,
-gather and their backward passes hold four of them and spend a sixth of a small model's step on moving them. Where
+gather and their backward passes hold several of them, and a small model's step then moves logits about. Where
 even one buffer would be larger than `LOGITS_AT_ONCE`, rows go in chunks whose logits are computed again in the
 backward pass. All arithmetic behind the matrix product is fp32. Everything else about a loss is plain PyTorch on
 top of what is returned here.

@@ -103,7 +103,7 @@ class TrainStage(Stage):
     max_tokens_per_microbatch: int = runtime(8192, gt=0)
     """Tokens (padding included) in one forward and backward pass."""
     compile: bool = runtime(False)
-    """Compile the blocks (about half a minute once; pays from some thousand steps at tiny sizes)."""
+    """Compile the blocks: costs time once, pays in long runs."""
     checkpoint_seconds: float = runtime(60.0, gt=0)
     """Time between saves; a killed run loses at most this much."""
 
