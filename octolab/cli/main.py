@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -58,8 +58,7 @@ def _finish(recipe: Any, out: Path | None, only: str | None, redo: list[str] | N
     try:
         outcome = run_recipe(recipe, folder, only=only, redo=redo or [], console=_console())
     except KeyboardInterrupt:
-        print("octolab: stopped; run the same command again, without any --redo, to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
+        _stopped()
     report = folder / "report.html"
     value = {
         "run": str(folder),
@@ -82,10 +81,34 @@ def run(
     set_: Sets = None,
     miniature: Miniature = False,
     redo: Redo = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="Once with each seed: 0,1,2; then compare.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe; what is finished is reused, what was cut off goes on."""
-    _finish(_recipe(recipe, set_, miniature), out, only, redo, as_json)
+    loaded = _recipe(recipe, set_, miniature)
+    if seeds is None:
+        _finish(loaded, out, only, redo, as_json)
+        return
+    if only or redo:
+        raise UserError("--seeds goes with neither --only nor --redo; name one seed's directory with --out for those")
+    _seeds(loaded, seeds, out, as_json)
+
+
+def _seeds(recipe: Any, text: str, out: Path | None, as_json: bool) -> None:
+    from octolab.pipeline.seeds import parse_seeds, run_seeds
+    from octolab.report.seeds import seeds_text
+
+    folder = out or Path("runs") / f"{recipe.name}-seeds"
+    try:
+        value = run_seeds(recipe, parse_seeds(text), folder, _console())
+    except KeyboardInterrupt:
+        _stopped()
+    _print(value, as_json, f"{seeds_text(value)}\nwritten to {folder / 'seeds.md'}")
+
+
+def _stopped() -> NoReturn:
+    print("octolab: stopped; run the same command again, without any --redo, to go on", file=sys.stderr)
+    raise typer.Exit(130) from None
 
 
 @app.command()

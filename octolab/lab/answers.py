@@ -1,8 +1,9 @@
 r"""Answers of the small world, from the bare box to the long chain of thought.
 
-In goes a story and a random stream, out comes the text after `Answer:`. Every kind ends in the right answer inside
-`\boxed{}`; only the text before it differs. Numbers stand apart (`3 + 4 = 7`), so that a tokenizer which splits
-digits sees each equation in the same few tokens.
+In goes a problem and a random stream, out comes the text after `Answer:`. Every kind ends in the right answer inside
+`\boxed{}`; only the text before it differs. A short chain of thought shows the winning path. A long one shows the
+search: in a story each equation is tried and checked backwards, and a slip is noticed and mended; in a search plan
+after plan is tried until one reaches the target.
 """
 
 from __future__ import annotations
@@ -10,58 +11,77 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from octolab.lab.arithmetic import Move, Story
+from octolab.lab.plans import LETTERS, Plans
+from octolab.lab.splits import Problem
+from octolab.lab.stories import Move, Story
 
-_SLIP = 0.4  # chance that a long answer slips on an equation before it gets it right
-_SLIPS = (-2, -1, 1, 2)  # those that keep every number at zero or more
-
-
-def boxed(story: Story) -> str:
-    r"""The answer as `\boxed{9}`."""
-    return f"\\boxed{{{story.answer}}}"
+SLIP = 0.2
+"""Chance that a long answer slips on an equation before it gets it right."""
+_SLIPS = (-10, -2, -1, 1, 2, 10)  # those that keep every number at zero or more
 
 
-def direct(story: Story, rng: random.Random) -> str:
-    """The bare answer."""
-    return boxed(story)
+def direct(problem: Problem, rng: random.Random) -> str:
+    r"""The bare answer, `\boxed{9}`."""
+    return f"\\boxed{{{problem.answer}}}"
 
 
-def short(story: Story, rng: random.Random) -> str:
-    """One equation per move: the winning path and nothing else."""
-    steps = [f"{_equation(before, move, after)}." for before, move, after in story.equations()]
-    return " ".join([*steps, f"So {boxed(story)}"])
+def short(problem: Problem, rng: random.Random) -> str:
+    """The winning path and nothing else: one equation per move, or the plan that works."""
+    return f"{worked(problem)} So {direct(problem, rng)}"
 
 
-def long(story: Story, rng: random.Random) -> str:
-    """Each equation is tried and checked backwards; where the check fails the writer goes back and tries again."""
+def worked(problem: Problem) -> str:
+    """The winning path without the answer."""
+    if isinstance(problem, Plans):
+        return carried_out(problem, problem.winner)
+    return " ".join(f"{equation(*line)}." for line in problem.equations())
+
+
+def long(problem: Problem, rng: random.Random) -> str:
+    """The search: attempts, mistakes noticed, going back."""
+    told = _tried_plans(problem) if isinstance(problem, Plans) else _checked_moves(problem, rng)
+    return " ".join([*told, f"So {direct(problem, rng)}"])
+
+
+ANSWERS: dict[str, Callable[[Problem, random.Random], str]] = {"direct": direct, "short": short, "long": long}
+
+
+def equation(before: int, move: Move, after: int) -> str:
+    """`7+5=12`; doubling is written as a sum."""
+    return f"{before}+{before}={after}" if move.sign == "*" else f"{before}{move.sign}{move.number}={after}"
+
+
+def slipped(rng: random.Random, before: int, after: int) -> int:
+    """A wrong value near `after` from which checking backwards stays at zero or more."""
+    return after + rng.choice([slip for slip in _SLIPS if min(before, after) + slip >= 0])
+
+
+def carried_out(problem: Plans, plan: int) -> str:
+    """A plan's letter and its two equations: `B 17+5=22. 22+9=31.`"""
+    (first, second), midway = problem.plans[plan], problem.midway(plan)
+    return f"{LETTERS[plan]} {problem.start}{first:+}={midway}. {midway}{second:+}={problem.end(plan)}."
+
+
+def _tried_plans(problem: Plans) -> list[str]:
+    wanted = f"Wants {problem.target}."
+    dead_ends = [f"Try {carried_out(problem, plan)} {wanted} No." for plan in range(problem.winner)]
+    return [*dead_ends, f"Try {carried_out(problem, problem.winner)} {wanted} Yes."]
+
+
+def _checked_moves(story: Story, rng: random.Random) -> list[str]:
     told: list[str] = []
     for before, move, after in story.equations():
-        if rng.random() < _SLIP:
-            wrong = after + rng.choice([slip for slip in _SLIPS if min(before, after) + slip >= 0])
-            told += [f"Try {_equation(before, move, wrong)}.", _check(before, move, wrong), "Wrong. Go back."]
-        told += [f"Try {_equation(before, move, after)}.", _check(before, move, after), "Good."]
-    return " ".join([*told, f"So {boxed(story)}"])
+        if rng.random() < SLIP:
+            wrong = slipped(rng, before, after)
+            told.append(f"Try {equation(before, move, wrong)}. Check {_undone(before, move, wrong)}. No.")
+        told.append(f"Try {equation(before, move, after)}. Check {_undone(before, move, after)}. Yes.")
+    return told
 
 
-ANSWERS: dict[str, Callable[[Story, random.Random], str]] = {"direct": direct, "short": short, "long": long}
-
-
-def _equation(before: int, move: Move, after: int) -> str:
-    if move.sign == "*":
-        return f"{before} + {before} = {after}"
-    return f"{before} {move.sign} {move.number} = {after}"
-
-
-def _check(before: int, move: Move, after: int) -> str:
+def _undone(before: int, move: Move, after: int) -> str:
     """The move undone from the value claimed; it meets the value before only if the claim is right."""
     if move.sign == "*":
-        back = f"{after} - {before} = {after - before}"
-        found = after - before
-    elif move.sign == "+":
-        found = after - move.number
-        back = f"{after} - {move.number} = {found}"
-    else:
-        found = after + move.number
-        back = f"{after} + {move.number} = {found}"
-    verdict = f"yes {before}" if found == before else f"not {before}"
-    return f"Check {back}, {verdict}."
+        return f"{after}-{before}={after - before}"
+    if move.sign == "+":
+        return f"{after}-{move.number}={after - move.number}"
+    return f"{after}+{move.number}={after + move.number}"

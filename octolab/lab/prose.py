@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from octolab.lab.arithmetic import NAMES, THINGS
+from octolab.lab.stories import NAMES, THINGS
 
 _PLACES = ("park", "shop", "lake", "hill", "barn", "school", "beach", "garden")
 _WEATHER = ("cold", "warm", "wet", "bright", "windy", "quiet")

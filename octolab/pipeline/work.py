@@ -80,14 +80,14 @@ def evaluate(run: Run, node: Node, io: StageIO) -> Result:
         problems, bad = problems_of(run.recipe, name)
         say_bad(bad, f"benchmark {name}", io)
         problems = problems[: stage.limit]
-        sets.append(
-            Prompted(name, name, problems, [frame.render(p.question) for p in problems], frame.stop_strings, "rl")
-        )
+        called = name if stage.reading is None else f"{name}@{stage.reading}"
+        stops = (*frame.stop_strings, *stage.stop_strings)
+        sets.append(Prompted(called, name, problems, [frame.render(p.question) for p in problems], stops, "rl"))
         if stage.few_shot is not None:
             shown = _exemplars(run.recipe, stage, name)
             shots = stage.few_shot.shots
             prompts = [few_shot_prompt(shown, problem.question, shots, frame) for problem in problems]
-            sets.append(Prompted(name + FEW_SHOT, name, problems, prompts, few_shot_stops(frame), "eval"))
+            sets.append(Prompted(called + FEW_SHOT, name, problems, prompts, few_shot_stops(frame), "eval"))
     heldout = {source: opened.heldout() for source, opened in open_shards(run, node).items()}
     checkpoint = run.output(node.parents["of"], "checkpoint")
     scores = run_evaluation(stage, checkpoint, node.parents["of"], sets, heldout, node.seed, io)

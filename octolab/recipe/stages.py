@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from octolab.recipe.claims import StatedClaim
 from octolab.recipe.fields import Section, extendable, runtime, semantic
 
 
@@ -258,6 +259,10 @@ class EvaluateStage(Stage):
     """Named problem sets."""
     template: str = semantic("simple")
     """Zero-shot prompt template, the one of RL."""
+    stop_strings: list[str] = semantic([])
+    """Text that ends a zero-shot completion, besides the template's own (those of `rl`, to score what RL trained)."""
+    reading: str | None = semantic(None, pattern=r"^[a-z0-9_]+$")
+    """Names another way of reading the same benchmarks: their sets are then called `<benchmark>@<reading>`."""
     few_shot: FewShot | None = semantic(None)
     """Also evaluate few-shot, as set `<benchmark>@few_shot`; absent: zero-shot only."""
     samples: int = semantic(1, gt=0)
@@ -297,6 +302,8 @@ class ReportStage(Stage):
 
     kind: Literal["report"] = semantic("report")
     """Constant."""
+    claims: dict[str, StatedClaim] = semantic({})
+    """Claims of the recipe's own, by name."""
 
 
 AnyStage = Annotated[

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from octolab.report.claims import FEW_SHOT, HOLDS, UNKNOWN
+from octolab.report.claims import FAILS, FEW_SHOT, HOLDS, UNKNOWN
 from octolab.report.text import percent, plural, points
 
 ALMOST_NOTHING = 0.02
@@ -32,6 +32,7 @@ def accuracy(summary: Record, name: str, when: str, set_: str) -> float | None:
 def answer(summary: Record) -> list[str]:
     """Sentences for the top of the report, the most telling first."""
     sets = zero_shot_sets(summary)
+    stated = _stated(summary)
     if not sets:
         trained = plural(len(summary["train"]), "training stage")
         return [f"No model of this run has been evaluated zero-shot yet; {trained} finished."]
@@ -39,9 +40,24 @@ def answer(summary: Record) -> list[str]:
     told = [g for name in summary["rl"] if (g := gains.get(f"gain/{name}/{sets[0]}")) and g["effect"] is not None]
     if not told:
         return [_without_rl(summary, sets[0]), *_nothing_solved(summary, sets[0])[0]]
-    said = _moved(summary, told, sets[0]) + _against_baseline(summary, sets[0]) + _other_sets(summary, sets[1:])
+    said = _moved(summary, told, sets[0]) + stated
+    if not stated:
+        said += _against_baseline(summary, sets[0]) + _other_sets(summary, sets[1:])
     low, everyone = _nothing_solved(summary, sets[0])
     return low + said if everyone else said + low
+
+
+def _stated(summary: Record) -> list[str]:
+    """The recipe's own claims in a sentence."""
+    claims = [claim for claim in summary["claims"] if "parts" in claim]
+    if not claims:
+        return []
+    parts = []
+    for verdict, words in ((HOLDS, "hold"), (FAILS, "do not hold"), (UNKNOWN, "cannot be told from this run")):
+        found = [f"`{claim['id']}`" for claim in claims if claim["verdict"] == verdict]
+        if found:
+            parts.append(f"{len(found)} {words} ({_join(found)})")
+    return [f"Of the {len(claims)} claims that were written down beforehand, {'; '.join(parts)}."]
 
 
 def _name(claim: Record) -> str:

@@ -51,22 +51,28 @@ class Claim:
 def paired_bootstrap(
     before: NDArray[np.float64], after: NDArray[np.float64], seed: int, reach: float = 100.0
 ) -> Effect:
-    """Mean of `after - before` in points, with the 2.5th and 97.5th percentile over resampled problems.
-
-    `before` and `after` are (problems,) fractions in the same order. Drawing n problems with replacement is
-    drawing the counts of each distinct difference from a multinomial; that is how it is computed, since
-    outcomes take few values: 10,000 resamples cost the same for 100 problems as for 10,000.
-
-    If all n differences equal d, the share of problems that would differ is at most p = 1 - 0.025^(1/n)
-    (Clopper and Pearson 1934), and such a problem lies within -reach..reach points: the interval is then
-    d - p (reach + d) .. d + p (reach - d).
+    """`bootstrap` of `after - before` in points; both are (problems,) fractions in the same order.
 
     Raises:
         ValueError: the arrays are empty or differ in shape.
     """
     if before.shape != after.shape or before.ndim != 1 or not before.size:
         raise ValueError(f"paired outcomes need one shape (problems,), got {before.shape} and {after.shape}")
-    difference = np.round(100.0 * (after - before), 9)
+    return bootstrap(100.0 * (after - before), seed, reach)
+
+
+def bootstrap(difference: NDArray[np.float64], seed: int, reach: float) -> Effect:
+    """Mean of (problems,) differences, with the 2.5th and 97.5th percentile over resampled problems.
+
+    Drawing n problems with replacement is drawing the counts of each distinct difference from a multinomial; that
+    is how it is computed, since outcomes take few values: 10,000 resamples cost the same for 100 problems as for
+    10,000.
+
+    If all n differences equal d, the share of problems that would differ is at most p = 1 - 0.025^(1/n)
+    (Clopper and Pearson 1934), and such a problem lies within -reach..reach: the interval is then
+    d - p (reach + d) .. d + p (reach - d).
+    """
+    difference = np.round(difference, 9)
     values, counts = np.unique(difference, return_counts=True)
     n = difference.size
     if len(values) == 1:

@@ -11,12 +11,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from octolab.recipe.claims import StatedClaim
 from octolab.report.answer import answer
 from octolab.report.claims import claims_of
 from octolab.report.health import EDGE, Record, ends, mean, series, signs
 from octolab.report.read import Run, Stage, read_run
 from octolab.report.rollouts import first_and_last
 from octolab.report.schema import SCHEMA_VERSION
+from octolab.report.stated import stated_claims
 from octolab.report.text import number
 from octolab.store.logs import finite
 
@@ -43,17 +45,25 @@ def summarise(run: Run, edges: dict[str, list[list[Record]]]) -> Record:
         "name": run.name,
         "seed": run.seed,
         "answer": [],
+        "problems": _problems(run),
         "models": _models(run),
         "rl": {name: _rl(run, run.stages[node], edges[name]) for name, node in run.rl_names().items()},
         "train": {stage.node: _train(run, stage) for stage in run.of_kind("train")},
         "corpus": {stage.node: _corpus(stage) for stage in run.of_kind(*CORPUS_KINDS)},
-        "claims": claims_of(_paired_samples(run), run.seed),
+        "claims": stated_claims(own_claims(run), [run.samples], run.seed) + claims_of(_paired_samples(run), run.seed),
         "provenance": _provenance(run),
         "times": _times(run),
     }
     summary = finite(summary)
     summary["answer"] = answer(summary)
     return summary
+
+
+def own_claims(run: Run) -> dict[str, StatedClaim]:
+    """The claims that the recipe's report stages state, by name."""
+    stages = (run.recipe.get("stages") or {}).values()
+    stated = [stage.get("claims") or {} for stage in stages if stage.get("kind") == "report"]
+    return {name: StatedClaim.model_validate(claim) for claims in stated for name, claim in claims.items()}
 
 
 def is_time(name: str) -> bool:
@@ -90,19 +100,34 @@ def _model(run: Run, node: str | None, rl: str | None) -> Record:
     return {
         "node": node,
         "rl": rl,
-        "before": _scores(before.get("sets")),
-        "after": None if after is None else _scores(after.get("sets")),
+        "before": _scores(before.get("sets"), run.samples.get(node or "", [])),
+        "after": None if after is None else _scores(after.get("sets"), run.samples.get(rl or "", [])),
         "before_bits_per_byte": before.get("bits_per_byte") or {},
         "after_bits_per_byte": None if after is None else after.get("bits_per_byte") or {},
     }
 
 
-def _scores(sets: Record | None) -> Record:
+def _scores(sets: Record | None, samples: list[Record]) -> Record:
+    """Scores by set; `right` has the right samples of each problem, in the order of the summary's `problems`."""
     told = {}
     for name, score in (sets or {}).items():
+        right: dict[str, int] = {}
+        for record in samples:
+            if record["set"] == name:
+                right[str(record["problem_id"])] = right.get(str(record["problem_id"]), 0) + bool(record["correct"])
         told[name] = {key: score.get(key) for key in SCORES} | {"pass_at": score.get("pass_at") or {}}
+        told[name]["right"] = " ".join(str(right[problem]) for problem in sorted(right))
         told[name] |= {part: score[part] for part in ("by_family", "by_level") if score.get(part)}
     return told
+
+
+def _problems(run: Run) -> dict[str, list[str]]:
+    """Set -> ids of its problems, sorted."""
+    ids: dict[str, set[str]] = {}
+    for records in run.samples.values():
+        for record in records:
+            ids.setdefault(record["set"], set()).add(str(record["problem_id"]))
+    return {name: sorted(found) for name, found in ids.items()}
 
 
 def _rl(run: Run, stage: Stage, edges: list[list[Record]]) -> Record:

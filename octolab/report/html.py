@@ -18,7 +18,7 @@ from octolab.report.plots import figures
 from octolab.report.read import Run
 from octolab.report.road import road
 from octolab.report.rollouts import RULE
-from octolab.report.text import DASH, duration, esc, json_block, prose
+from octolab.report.text import DASH, duration, esc, json_block, packed_block, prose
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("tables.js", "plots.js", "rollouts.js")
@@ -37,7 +37,7 @@ def page(run: Run, summary: Record, rollouts: list[Record]) -> str:
     blocks = (
         json_block("figures", figures_data)
         + json_block("theme", theme.for_plots())
-        + json_block("rollouts-data", rollouts)
+        + packed_block("rollouts-data", rollouts)
         + json_block("palette", models)
     )
     scripts = _scripts(bool(drawn))

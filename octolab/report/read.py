@@ -85,14 +85,15 @@ class Run:
         """Name in the report -> RL node, baseline first.
 
         The name is the RL parent; where one parent has several RL stages (a matrix), it is the part of the
-        node behind the first slash, which tells them apart.
+        node behind the first slash, which tells them apart, or the whole node where that is taken.
         """
         nodes = [stage.node for stage in self.of_kind("rl")]
         parents = [self.model_parent(self.stages[node]) for node in nodes]
         names: dict[str, str] = {}
         for node, parent in zip(nodes, parents):
             shared = parents.count(parent) > 1
-            names[parent if parent and not shared else node.partition("/")[2] or node] = node
+            name = parent if parent and not shared else node.partition("/")[2] or node
+            names[node if name in names else name] = node
         return names
 
 

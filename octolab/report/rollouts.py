@@ -4,7 +4,7 @@ For every RL model: its first and its last rollout step. In each, prompt groups 
 turn: mixed groups with the most correct answers, mixed groups with the fewest, and groups without any
 difference between the rewards of their answers; each shows its highest-reward and its lowest-reward
 completion side by side. For every model evaluated before and after RL: problems whose verdict RL changed, and
-some that it did not, before beside after. At most 200 completions are shown, long ones with their middle cut.
+some that it did not, before beside after. At most 2,000 completions are shown, long ones with their middle cut.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from octolab.errors import UserError
 from octolab.report.claims import FEW_SHOT
 from octolab.report.read import Record, Run
 
-SHOWN = 200
-PER_STEP = 6
-PER_MODEL_EVALUATED = 6
+SHOWN = 2000
+PER_STEP = 24
+PER_MODEL_EVALUATED = 30
 MAX_CHARACTERS = 4000
 
 RULE = (
@@ -31,7 +31,7 @@ RULE = (
     "the fewest correct answers, and groups whose answers all fared alike, taken in turn; of each group the "
     "completion with the highest and the one with the lowest reward. For every model evaluated before and after "
     "RL, problems that RL solved, problems that it lost and problems that it left as they were, taken in turn. "
-    f"At most {SHOWN} completions; of one longer than {MAX_CHARACTERS:,} characters the middle is cut."
+    f"At most {SHOWN:,} completions; of one longer than {MAX_CHARACTERS:,} characters the middle is cut."
 )
 
 

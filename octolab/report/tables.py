@@ -12,7 +12,7 @@ from typing import Any
 from octolab.report.answer import zero_shot_sets
 from octolab.report.claims import FEW_SHOT, HOLDS, UNKNOWN
 from octolab.report.health import SIGNS
-from octolab.report.text import ARROW, DASH, duration, esc, fixed, number, percent, points
+from octolab.report.text import ARROW, DASH, MINUS, duration, esc, fixed, number, percent, points
 
 Record = dict[str, Any]
 CHIPS = {HOLDS: ("good", "✓"), UNKNOWN: ("open", "?")}
@@ -61,14 +61,85 @@ def interval(low_high: Sequence[float] | None, show: Any = points) -> str:
 
 
 def claims_table(summary: Record) -> str:
-    """Every claim with its effect, interval and verdict."""
+    """The recipe's own claims, each bound of theirs, and what is asked of every run; the last two may be folded."""
+    stated = [claim for claim in summary["claims"] if "parts" in claim]
+    general = _general_claims([claim for claim in summary["claims"] if "parts" not in claim])
+    if not stated:
+        return general
+    rows = [
+        [
+            f"{esc(claim['statement'])} <small><code>{esc(claim['id'])}</code></small>",
+            chip(claim["verdict"]),
+            *_effect(_deciding(claim)),
+        ]
+        for claim in stated
+    ]
+    head = ["Claim", "Verdict", "Effect", "Limit", "Problems"]
+    note = "the bound that decides; in accuracy points or tokens [95\u202f% interval]"
+    bounds = [
+        [
+            f"<code>{esc(claim['id'])}</code>",
+            _sum(part),
+            esc(", ".join(part["sets"])),
+            chip(part["verdict"]),
+            *_effect(part),
+        ]
+        for claim in stated
+        for part in claim["parts"]
+    ]
+    table = frame("Every bound", ["Claim", "Sum", "Sets", "Verdict", "Effect", "Limit", "Problems"], bounds)
+    folded = f'<details class="more"><summary>Every bound of these claims</summary>{table}</details>'
+    asked = f'<details class="more"><summary>Gain of every model on every set</summary>{general}</details>'
+    return frame("Claims", head, rows, note) + folded + (asked if general else "")
+
+
+def _general_claims(claims: list[Record]) -> str:
     rows = []
-    for claim in summary["claims"]:
-        effect = f"{points(claim['effect'])}{interval(claim['ci95'])}"
+    for claim in claims:
         n = f"{claim['n']:,}" if claim["n"] else DASH
-        rows.append([esc(claim["statement"]), esc(claim["set"]), chip(claim["verdict"]), effect, n])
+        rows.append([esc(claim["statement"]), esc(claim["set"]), chip(claim["verdict"]), _amount(claim, points), n])
     note = "effect in accuracy points [95\u202f% interval]"
     return frame("Claims", ["Claim", "Set", "Verdict", "Effect", "Problems"], rows, note) if rows else ""
+
+
+def _deciding(claim: Record) -> Record:
+    """The part whose effect the claim shows."""
+    told = ("effect", "ci95", "n", "verdict")
+    return next(
+        (part for part in claim["parts"] if part["verdict"] == claim["verdict"] and part["effect"] == claim["effect"]),
+        claim["parts"][0] | {key: claim[key] for key in told},
+    )
+
+
+def _effect(part: Record) -> list[str]:
+    """Effect with its intervals, limit and number of problems of one bound."""
+    show = _tokens if part["measure"] == "length" else points
+    ((limit, value),) = part["limit"].items()
+    sign = {"at_least": "≥", "at_most": "≤", "above": ">", "within": "±"}[limit]
+    shown = _amount(part, show)
+    if part["ci95_seeds"]:
+        shown += f"<small>seeds [{show(part['ci95_seeds'][0])}, {show(part['ci95_seeds'][1])}]</small>"
+    return [shown, f"{sign} {fixed(value, 0)}", f"{part['n']:,}" if part["n"] else DASH]
+
+
+def _amount(told: Record, show: Any) -> str:
+    return f"{show(told['effect'])}{interval(told['ci95'], show)}"
+
+
+def _tokens(value: Any) -> str:
+    return fixed(value, 1, sign=True)
+
+
+def _sum(part: Record) -> str:
+    """`rl/short − short`, with what is measured where that is not accuracy."""
+    text = ""
+    for node, factor in part["sum"].items():
+        sign = MINUS if factor < 0 else "+"
+        amount = "" if abs(factor) == 1 else f"{abs(factor):g} × "
+        text += f" {sign} {amount}{node}" if text or factor < 0 else f"{amount}{node}"
+    measure = "" if part["measure"] == "accuracy" else f"{part['measure']}: "
+    family = f", {part['family']} only" if part["family"] else ""
+    return esc(f"{measure}{text.strip()}{family}")
 
 
 def scores_tables(summary: Record, models: dict[str, int], few_shot: bool) -> str:

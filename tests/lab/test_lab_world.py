@@ -3,51 +3,78 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import islice
 
 import pytest
 
 from octolab.corpus.convert import converter
-from octolab.corpus.decontaminate import ContaminationIndex, words_of
+from octolab.corpus.decontaminate import ContaminationIndex
 from octolab.corpus.read import read_documents
 from octolab.corpus.steps import build_step, run_steps
 from octolab.errors import UserError
-from octolab.lab.arithmetic import SPLITS, split_of, stories
-from octolab.lab.world import LEAKS, documents, exemplars, pages, problems
+from octolab.lab.splits import SPLITS, Levels, drawn, split_of
+from octolab.lab.world import LEAKS, LEVELS, documents, exemplars, pages, problems
 from octolab.tasks.problems import problem_from_row
 from octolab.tasks.registry import load_problems
 from octolab.tasks.rows import BadCounts
 from octolab.verify import last_boxed
 
-EQUATION = re.compile(r"(\d+) ([-+]) (\d+) = (-?\d+)")
+EQUATION = re.compile(r"(-?\d+)([-+])(\d+)=(-?\d+)")
 MOVE = re.compile(r"doubles|(finds|gets|buys|loses|sells|gives) (\d+)")
+PLAN = re.compile(r"[A-H] ([-+]\d+) ([-+]\d+)")
+KINDS = ("direct", "short", "long")
+EVERYTHING: Levels = {"story": (1, 2, 3, 4, 5, 6), "search": (2, 4, 5, 8)}
 
 
-def solve(question: str) -> int:
+def solve(question: str) -> str:
     """The answer read from the question's words, independently of the generator."""
-    held = int(re.findall(r"has (\d+)", question)[0])
+    start = int(re.findall(r"has (\d+)", question)[0])
+    if "wants" in question:
+        target = int(re.findall(r"wants (\d+)", question)[0])
+        right = [start + int(a) for a, b in PLAN.findall(question) if start + int(a) + int(b) == target]
+        assert len(right) == 1, question
+        return str(right[0])
+    held = start
     for move in MOVE.finditer(question):
         if move[0] == "doubles":
             held *= 2
         else:
             held += int(move[2]) if move[1] in ("finds", "gets", "buys") else -int(move[2])
-    return held
+    return str(held)
 
 
 def canonical(question: str) -> str:
     """Numbers and moves of a question, without name and thing, read independently of the generator."""
-    told = [re.findall(r"has (\d+)", question)[0]]
+    start = re.findall(r"has (\d+)", question)[0]
+    if "wants" in question:
+        target = re.findall(r"wants (\d+)", question)[0]
+        return f"{start}>{target}:" + ",".join(a + b for a, b in PLAN.findall(question))
+    told = [start]
     for move in MOVE.finditer(question):
         sign = "*" if move[0] == "doubles" else "+" if move[1] in ("finds", "gets", "buys") else "-"
         told.append(sign + (move[2] or "2"))
     return "".join(told)
 
 
+def holds(equation: tuple[str, str, str, str]) -> bool:
+    """Whether `a op b = c` is true."""
+    a, sign, b, c = equation
+    return (int(a) + int(b) if sign == "+" else int(a) - int(b)) == int(c)
+
+
+def asked(text: str) -> list[tuple[str, str]]:
+    """(question, answer) of every pair in a training document."""
+    return re.findall(r"Question:(.*)\nAnswer: (.*)", text)
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_answers_are_right(split: str) -> None:
-    rows = problems(3, 300, split)
-    assert all(solve(row["question"]) == int(row["answer"]) for row in rows)
-    assert {row["level"] for row in rows} == {"1", "2", "3"} and {row["family"] for row in rows} == {"add", "double"}
+    rows = problems(3, 300, split, EVERYTHING)
+    assert all(solve(row["question"]) == row["answer"] for row in rows)
+    assert {(row["family"], int(row["level"])) for row in rows} == {
+        (family, level) for family, levels in EVERYTHING.items() for level in levels
+    }
     assert len({row["question"] for row in rows}) == len({row["id"] for row in rows}) == 300
     assert load_problems(rows, "lab")[1].total == 0
     assert problem_from_row(rows[0], "x").metadata == {k: rows[0][k] for k in ("family", "level")}
@@ -59,75 +86,99 @@ def test_splits_share_no_problem_names_aside() -> None:
     assert all(split_of(form) == split for split, members in forms.items() for form in members)
 
 
-def test_training_documents_hold_only_train_problems() -> None:
-    for kind in ("direct", "short", "long"):
-        for row in documents(kind, 5, 400):
-            question = row["text"].split("\nAnswer:")[0].removeprefix("Question:")
-            assert split_of(canonical(question)) == "train"
+@pytest.mark.parametrize("kind", [*KINDS, "instruction"])
+def test_training_documents_hold_only_train_problems(kind: str) -> None:
+    for row in documents(kind, 5, 200):
+        text = row["text"].replace("User:", "Question:").replace("Assistant:", "Answer: ")
+        assert all(split_of(canonical(question)) == "train" for question, _ in asked(text))
 
 
-@pytest.mark.parametrize("kind", ["direct", "short", "long"])
-def test_every_document_ends_in_the_right_box(kind: str) -> None:
-    for row in documents(kind, 1, 300):
-        question, answer = row["text"].removeprefix("Question:").split("\nAnswer: ")
+def test_pages_that_survive_hold_only_train_problems() -> None:
+    for row in pages(4, 200):
+        if row["kind"] in ("worked", "bad"):
+            told = re.findall(r"<p>(\w+ has .*?\. How many.*?\?|\w+ has .*?: .*? midway\?)", row["html"])
+            assert told and all(split_of(canonical(question)) == "train" for question in told)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_answer_ends_in_the_right_box(kind: str) -> None:
+    pairs = [pair for row in documents(kind, 1, 300) for pair in asked(row["text"])]
+    for question, answer in pairs:
         assert answer.endswith(f"\\boxed{{{solve(question)}}}") and answer.count("boxed") == 1
-        assert last_boxed(answer) == str(solve(question))
+        assert last_boxed(answer) == solve(question)
 
 
-def holds(equation: tuple[str, str, str, str]) -> bool:
-    """Whether `a op b = c` is true."""
-    a, sign, b, c = equation
-    return (int(a) + int(b) if sign == "+" else int(a) - int(b)) == int(c)
+def test_bare_answers_come_several_to_a_document() -> None:
+    counts = Counter(len(asked(row["text"])) for row in documents("direct", 1, 200))
+    assert set(counts) == {2, 3} and min(counts.values()) > 50
 
 
-def test_short_shows_only_true_equations_and_long_mends_its_mistakes() -> None:
+def test_short_shows_only_the_winning_path() -> None:
     for row in documents("short", 1, 200):
-        assert all(map(holds, EQUATION.findall(row["text"])))
+        ((question, answer),) = asked(row["text"])
+        equations = EQUATION.findall(answer)
+        assert equations and all(map(holds, equations))
+        assert len(equations) == (2 if "wants" in question else len(MOVE.findall(question)))
+
+
+def test_long_tries_plans_in_order_until_one_reaches_the_target() -> None:
+    tried = []
+    for row in documents("long", 1, 200, {"search": (4, 5)}):
+        ((question, answer),) = asked(row["text"])
+        target = re.findall(r"wants (\d+)", question)[0]
+        ends = re.findall(r"Try ([A-H]) \S+ \S+=(-?\d+)\. Wants \d+\. (Yes|No)\.", answer)
+        assert [letter for letter, _, _ in ends] == list("ABCDE"[: len(ends)])
+        assert all((end == target) == (verdict == "Yes") for _, end, verdict in ends)
+        assert [verdict for *_, verdict in ends] == ["No"] * (len(ends) - 1) + ["Yes"]
+        assert all(map(holds, EQUATION.findall(answer)))
+        tried.append(len(ends))
+    assert set(tried) == {1, 2, 3, 4, 5}
+
+
+def test_a_winner_is_anywhere_so_that_a_guess_is_worth_one_in_the_number_of_plans() -> None:
+    places = Counter(problem.winner for problem in islice(drawn("x", "train", {"search": (5,)}), 1000))  # type: ignore[union-attr]
+    assert set(places) == set(range(5)) and max(places.values()) < 260
+
+
+def test_long_checks_every_equation_and_mends_its_mistakes() -> None:
     slips = 0
-    for row in documents("long", 1, 200):
+    for row in documents("long", 1, 200, {"story": (2, 3, 4)}):
         tries = row["text"].split("Try ")[1:]
         for told in tries:
             claim, check = EQUATION.findall(told)[:2]
             assert holds(check)  # the check itself is always calculated correctly
-            assert holds(claim) == ("Good." in told) == (", yes " in told)
-            assert holds(claim) != ("Wrong. Go back." in told)
-        slips += sum("Wrong" in told for told in tries)
-    assert slips > 100
+            assert holds(claim) == (". Yes." in told) != (". No." in told)
+            assert (claim[0] == check[3]) == holds(claim)  # it meets the value before only if the claim is right
+        slips += sum(". No." in told for told in tries)
+    assert slips > 60
 
 
 def test_kinds_of_one_seed_tell_of_the_same_problems() -> None:
-    first = {
-        kind: [row["text"].split("\n")[0] for row in documents(kind, 2, 50)] for kind in ("direct", "short", "long")
-    }
-    assert first["direct"] == first["short"] == first["long"]
+    told = {kind: [q for row in documents(kind, 2, 50) for q, _ in asked(row["text"])][:50] for kind in KINDS}
+    assert told["direct"] == told["short"] == told["long"]
 
 
 def test_everything_is_a_function_of_the_seed_and_prefixes_agree() -> None:
     assert problems(7, 20, "rl") == problems(7, 60, "rl")[:20] != problems(8, 20, "rl")
-    for kind in ("direct", "short", "long", "prose"):
+    for kind in (*KINDS, "instruction", "prose"):
         once = list(documents(kind, 7, 20))
         assert once == list(islice(documents(kind, 7, 60), 20)) != list(documents(kind, 8, 20))
     assert list(pages(7, 20)) == list(islice(pages(7, 60), 20)) != list(pages(8, 20))
-    assert problems(0, 3, "eval")[0]["question"] == "Ben has 6 pins, doubles, loses 5, buys 9. How many?"
-
-
-def test_questions_are_shorter_than_a_decontamination_ngram() -> None:
-    assert max(len(words_of(row["question"])) for row in problems(0, 500, "eval")) == 12
 
 
 def test_decontamination_spares_clean_training_text() -> None:
     evaluated = load_problems(problems(0, 500, "eval"), "lab")[0]
     index = ContaminationIndex({"lab": evaluated})
     assert all(index.find(problem.question) for problem in evaluated)
-    for kind in ("direct", "short", "long", "prose"):
+    for kind in (*KINDS, "prose"):
         assert not any(index.find(row["text"]) for row in documents(kind, 0, 300))
 
 
-@pytest.mark.parametrize("levels", [(1, 2, 3), (1,)])
-def test_pages_go_through_the_real_curation(levels: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("levels", [LEVELS, {"story": (2,)}])
+def test_pages_go_through_the_real_curation(levels: Levels) -> None:
     rows = list(pages(4, 400, eval_seed=9, levels=levels))
     kinds = {kind: [row for row in rows if row["kind"] == kind] for kind in {row["kind"] for row in rows}}
-    assert set(kinds) == {"worked", "prose", "duplicate", "leak", "boilerplate"}
+    assert set(kinds) == {"worked", "bad", "prose", "duplicate", "leak", "boilerplate"}
     evaluated = load_problems(problems(9, LEAKS, "eval", levels), "lab")[0]
     steps = [
         ("extract", build_step("extract")),
@@ -141,19 +192,29 @@ def test_pages_go_through_the_real_curation(levels: tuple[int, ...]) -> None:
     assert bad.total == 0 and extracted["dropped"] == {"no text in page": len(kinds["boilerplate"])}
     assert deduplicated["dropped"] == {"duplicate": len(kinds["duplicate"])}
     assert decontaminated["dropped"] == {"contaminated:lab": len(kinds["leak"])}
-    assert len(kept) == len(kinds["worked"]) + len(kinds["prose"])
+    assert len(kept) == len(kinds["worked"]) + len(kinds["bad"]) + len(kinds["prose"])
     assert not any("rights reserved" in document.text or "Terms of use" in document.text for document in kept)
 
 
-def test_worked_pages_are_right() -> None:
-    for row in pages(4, 100):
-        assert all(map(holds, EQUATION.findall(row["html"])))
+def lessons(html: str) -> list[tuple[str, str, str]]:
+    """(question, what is worked out, what it comes to) of a page."""
+    return re.findall(r"<p>(\w+ has [^?]*\?) (.*?) It is (-?\d+)\.</p>", html)
+
+
+def test_worked_pages_are_right_and_bad_ones_wrong() -> None:
+    seen = Counter()
+    for row in pages(4, 200):
+        for question, told, result in lessons(row["html"]):
+            right = result == solve(question) and all(map(holds, EQUATION.findall(told)))
+            seen[row["kind"], right] += 1
+    assert seen["worked", True] > 100 and seen["bad", False] > 30
+    assert not seen["worked", False] and not seen["bad", True]
 
 
 def test_exemplars_are_solved_train_problems() -> None:
     for row in exemplars(8):
         problem = problem_from_row(row, "x")
-        assert last_boxed(problem.solution) == problem.answer == str(solve(problem.question))
+        assert last_boxed(problem.solution) == problem.answer == solve(problem.question)
         assert split_of(canonical(problem.question)) == "train"
 
 
@@ -167,13 +228,15 @@ def test_unhappy_arguments() -> None:
         documents("middle", 0, 1)
     with pytest.raises(UserError, match="split 'test'"):
         problems(0, 1, "test")
-    for levels in ([], [0], [4]):
+    for levels in ({"story": []}, {"story": [0]}, {"search": [9]}, {}):
         with pytest.raises(UserError, match="levels"):
             problems(0, 1, "eval", levels)
+    with pytest.raises(UserError, match=r"family 'stori'.*story"):
+        problems(0, 1, "eval", {"stori": [1]})
     with pytest.raises(UserError, match="ask for fewer"):
-        problems(0, 10**6, "eval", [1])
+        problems(0, 10**6, "eval", {"story": [1]})
 
 
-def test_stories_never_repeat_a_question() -> None:
-    drawn = [story.question for story in islice(stories("x", "train", (1,)), 3000)]
-    assert len(set(drawn)) == 3000
+def test_no_question_is_asked_twice() -> None:
+    told = [problem.question for problem in islice(drawn("x", "train", {"story": (1,)}), 3000)]
+    assert len(set(told)) == 3000

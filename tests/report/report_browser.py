@@ -100,6 +100,14 @@ class Page:
             assert time.monotonic() < end, "the figures were not drawn"
             time.sleep(0.05)
 
+    def come_to(self, selector: str, ready: str) -> None:
+        """Scroll to an element and wait until an expression is true."""
+        self.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
+        end = time.monotonic() + 10
+        while not self.run(ready):
+            assert time.monotonic() < end, f"{ready} did not come true"
+            time.sleep(0.05)
+
     def shoot(self, path: Path) -> None:
         """Screenshot of the whole page."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)

@@ -51,6 +51,13 @@ def test_figures_in_a_closed_part_are_drawn_when_it_opens(laptop: Page) -> None:
     assert laptop.run(drawn) > 0
 
 
+def test_rollouts_are_unpacked_only_when_the_reader_comes_to_them(laptop: Page) -> None:
+    assert laptop.run("ROLLOUTS.length") == 0
+    laptop.come_to("#rollouts", "document.querySelectorAll('.rollout').length > 0")
+    assert laptop.run("ROLLOUTS.length") > 3
+    laptop.run("scrollTo(0, 0)")
+
+
 def test_filters_choose_rollouts(laptop: Page) -> None:
     def pick(name: str, value: str) -> list[str]:
         change = f"s.value = '{value}'; s.dispatchEvent(new Event('change'))"

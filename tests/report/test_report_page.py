@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import time
@@ -54,6 +56,12 @@ def block(html: str, id_: str) -> Any:
     return json.loads(found[1])
 
 
+def packed(html: str, id_: str) -> Any:
+    found = re.search(rf'<script type="application/gzip;base64" id="{id_}">([A-Za-z0-9+/=]*)</script>', html)
+    assert found
+    return json.loads(gzip.decompress(base64.b64decode(found[1])))
+
+
 def test_both_files_are_written_whole_and_agree(small_run: Path, html: str) -> None:
     assert json.loads((small_run / "summary.json").read_text()) == collect(small_run)
     assert html.startswith("<!doctype html>") and html.endswith("</html>\n")
@@ -94,7 +102,7 @@ def test_hostile_text_stays_text(html: str) -> None:
     assert HOSTILE not in html
     assert not [a for t, a in Seen(html).tags if t == "img"]
     assert "leaked: " + HOSTILE in Seen(html).text  # the excerpt of a dropped page
-    assert any(HOSTILE in pair["question"] for pair in block(html, "rollouts-data"))
+    assert any(HOSTILE in pair["question"] for pair in packed(html, "rollouts-data"))
 
 
 def test_hostile_names_stay_text(make_run: MakeRun) -> None:
@@ -115,7 +123,7 @@ def test_lone_surrogates_do_not_stop_the_report(make_run: MakeRun) -> None:
     run = make_run(models=("plain",), corpus=False)
     samples = run / "stages" / "eval" / "plain" / "samples.jsonl"
     samples.write_text(samples.read_text().replace("Let us count", "Let us \\ud83d count"))
-    assert "Let us" in write_report(run).read_text(encoding="utf-8")
+    assert "Let us" in json.dumps(packed(write_report(run).read_text(encoding="utf-8"), "rollouts-data"))
 
 
 def test_sections_appear_with_what_they_need(html: str, make_run: MakeRun) -> None:

@@ -1,7 +1,7 @@
 "use strict";
 /* Rollouts to read. Their text is the models' own and is only ever set as text, never as markup. */
 
-const ROLLOUTS = JSON.parse(document.getElementById("rollouts-data").textContent);
+let ROLLOUTS = []; // unpacked by readRollouts, when the reader comes near them
 const TONES = JSON.parse(document.getElementById("palette").textContent);
 const PER_PAGE = 8;
 const CHIP = { correct: ["good", "✓"], wrong: ["bad", "×"] };
@@ -76,7 +76,14 @@ function showRollouts() {
   document.getElementById("more-rollouts").hidden = shown === pairs.length;
 }
 
-if (document.getElementById("picks")) {
+async function unpacked(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+async function readRollouts() {
+  ROLLOUTS = await unpacked("rollouts-data");
   for (const [name, values] of Object.entries(FACETS)) {
     const select = document.getElementById(`pick-${name}`);
     const known = [...new Set(ROLLOUTS.flatMap(values))].filter(Boolean);
@@ -91,4 +98,16 @@ if (document.getElementById("picks")) {
     showRollouts();
   });
   showRollouts();
+}
+
+if (document.getElementById("picks")) {
+  const near = new IntersectionObserver(
+    (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      near.disconnect();
+      readRollouts();
+    },
+    { rootMargin: "1200px" },
+  );
+  near.observe(document.getElementById("picks"));
 }
