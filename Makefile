@@ -1,14 +1,23 @@
-# `make lab`: install and run the lab. `make test`: install what tests need and run them.
+# `make lab`: install and run the lab. `make lab-full`: with rich, control and the learning rates. `make lab-seeds`:
+# that over three seeds, in the background; run it again to see how far it is or to go on. `make test`: install what tests need and run them.
 # PYTHON: the interpreter to build .venv with. SYSTEM_TORCH=1: use the torch that it already has.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: lab test check install peers clean
+.PHONY: lab lab-full lab-seeds test check install peers clean
 
 lab: $(VENV)/.installed
 	$(BIN)/octolab run lab
+
+lab-full: $(VENV)/.installed
+	$(BIN)/octolab run lab-full
+
+lab-seeds: $(VENV)/.installed
+	@mkdir -p runs/lab-seeds
+	@nohup $(BIN)/octolab run lab-full --seeds 0,1,2 --out runs/lab-seeds >> runs/lab-seeds/log.txt 2>&1 &
+	@echo "running in the background: tail -f runs/lab-seeds/log.txt; the result will be runs/lab-seeds/seeds.md"
 
 test: $(VENV)/.installed-test check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

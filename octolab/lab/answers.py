@@ -63,9 +63,8 @@ def carried_out(problem: Plans, plan: int) -> str:
 
 
 def _tried_plans(problem: Plans) -> list[str]:
-    wanted = f"Wants {problem.target}."
-    dead_ends = [f"Try {carried_out(problem, plan)} {wanted} No." for plan in range(problem.winner)]
-    return [*dead_ends, f"Try {carried_out(problem, problem.winner)} {wanted} Yes."]
+    dead_ends = [f"Try {carried_out(problem, plan)} No." for plan in range(problem.winner)]
+    return [*dead_ends, f"Try {carried_out(problem, problem.winner)} Yes."]
 
 
 def _checked_moves(story: Story, rng: random.Random) -> list[str]:

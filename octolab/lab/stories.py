@@ -45,6 +45,7 @@ class Story:
     start: int
     moves: tuple[Move, ...]
     family = "story"
+    unit = "moves"
 
     @property
     def level(self) -> int:

@@ -31,7 +31,7 @@ _PAGE_KINDS = {"worked": 50, "bad": 15, "prose": 12, "duplicate": 10, "leak": 8,
 
 
 def problems(seed: int, n: int, split: str = "train", levels: Levels = LEVELS) -> list[Row]:
-    """`n` problems of one split: rows id, question, answer, family, level.
+    """`n` problems of one split: rows id, question, answer, family, level (`3 moves`, `4 plans`).
 
     Splits share no problem, names aside. The first k rows of a longer list are the rows of the shorter one.
 
@@ -44,7 +44,7 @@ def problems(seed: int, n: int, split: str = "train", levels: Levels = LEVELS) -
             "question": problem.question,
             "answer": problem.answer,
             "family": problem.family,
-            "level": str(problem.level),
+            "level": f"{problem.level} {problem.unit}",
         }
         for number, problem in enumerate(islice(drawn(str(seed), split, levels), n))
     ]

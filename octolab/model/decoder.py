@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from octolab.model.attention import Window, document_windows, windowed_attention
+from octolab.model.attention import Window, document_windows, shared_windows, windowed_attention
 from octolab.model.cache import KVCache
 from octolab.model.config import DecoderConfig
 from octolab.model.rope import angle_tables, rotate
@@ -146,10 +146,25 @@ class Decoder(nn.Module):
         """
         length = ids_BT.shape[1]
         within = None if documents_BT is None else self.within(documents_BT)
-        cos, sin = self.cos[:length, None], self.sin[:length, None]
+        return self._run(ids_BT, self.cos[:length], self.sin[:length], within, kept)
+
+    def hidden_shared(self, ids_BT: Tensor, segment_BT: Tensor, position_BT: Tensor) -> Tensor:
+        """Final hidden states [B, T, W] of rows that hold a prompt and several completions of it (on a CPU).
+
+        Args:
+            ids_BT: prompt, completion 1, completion 2, ..., right-padded.
+            segment_BT: 0 in the prompt, i in the i-th completion, -1 in padding. A completion sees the prompt and
+                itself: every state is as if it stood behind the prompt alone.
+            position_BT: positions as in that row alone.
+        """
+        return self._run(ids_BT, self.cos[position_BT], self.sin[position_BT], shared_windows(segment_BT), None)
+
+    def _run(
+        self, ids_BT: Tensor, cos: Tensor, sin: Tensor, within: Within, kept: list[tuple[Tensor, Tensor]] | None
+    ) -> Tensor:
         x = self.embedding(ids_BT)
         for block in self.blocks:
-            x = block(x, cos, sin, within, kept)
+            x = block(x, cos.unsqueeze(-2), sin.unsqueeze(-2), within, kept)
         return self.norm(x)
 
     def within(self, documents_BT: Tensor) -> Within:

@@ -53,7 +53,7 @@ def _stated(summary: Record) -> list[str]:
     if not claims:
         return []
     parts = []
-    for verdict, words in ((HOLDS, "hold"), (FAILS, "do not hold"), (UNKNOWN, "cannot be told from this run")):
+    for verdict, words in ((HOLDS, "hold"), (FAILS, "do not"), (UNKNOWN, "cannot be told from this run")):
         found = [f"`{claim['id']}`" for claim in claims if claim["verdict"] == verdict]
         if found:
             parts.append(f"{len(found)} {words} ({_join(found)})")

@@ -80,7 +80,8 @@ def _parts(
     sources: dict[str, int],
 ) -> list[tuple[str, str, str, str]]:
     """(anchor, title, how to read it, body); a part without a body is left out of the page."""
-    rl_legend = sections.legend(list(summary["rl"]), models)
+    quiet = _second_runs(summary)
+    rl_legend = sections.legend(list(summary["rl"]), models, quiet=quiet)
     dynamics = sections.plots(drawn, "rl")
     machinery = sections.plots(drawn, "machinery")
     if machinery:
@@ -89,10 +90,10 @@ def _parts(
         summary, models, "by_level", "by level"
     )
     if by_part:
-        by_part = _more("By family and by level", f'<div class="pairs">{by_part}</div>')
+        by_part = f'<details class="more" open><summary>By family and by level</summary>{by_part}</details>'
     few = tables.scores_tables(summary, models, few_shot=True)
     passes = sections.plots(drawn, "pass", tall=True)
-    passes = passes and sections.legend(list(summary["models"]), models) + passes
+    passes = passes and sections.legend(list(summary["models"]), models, quiet=quiet) + passes
     by_source = sections.plots(drawn, "source")
     if by_source:
         by_source = sections.legend(list(sources), sources, "s") + by_source
@@ -101,8 +102,9 @@ def _parts(
         (
             "claims",
             "Claims",
-            "Computed from the sample logs by paired bootstrap over problems. A claim holds if its whole interval is "
-            "above zero, does not hold if none of it is, and cannot be told otherwise.",
+            "Computed from the sample logs, with intervals by paired bootstrap over problems. A claim holds if the "
+            "whole interval keeps its bound (above zero, where none is named), does not hold if the whole interval "
+            "breaks it, and cannot be told otherwise, or where its runs are absent.",
             tables.claims_table(summary),
         ),
         (
@@ -156,6 +158,11 @@ def _parts(
         ),
         ("provenance", "Provenance", "Enough to do it again.", _provenance(run, summary)),
     ]
+
+
+def _second_runs(summary: Record) -> list[str]:
+    """Further RL runs on a parent that is shown already: at other rates, say; one switches their curves on."""
+    return [name for name, told in summary["rl"].items() if name != told["parent"] and told["parent"] in summary["rl"]]
 
 
 def _section(id_: str, title: str, lede: str, body: str) -> str:

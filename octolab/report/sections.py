@@ -5,6 +5,7 @@ In go the summary and the `Run`, out comes HTML. Every name and every text passe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from octolab.report.answer import zero_shot_sets
@@ -80,11 +81,12 @@ def plots(figures: list[Record], group: str, tall: bool = False) -> str:
     return f'<div class="plots{" tall" if tall else ""}">{frames}</div>' if frames else ""
 
 
-def legend(names: list[str], palette: dict[str, int], kind: str = "m") -> str:
-    """One legend for all plots of a section; for models its entries are switches."""
+def legend(names: list[str], palette: dict[str, int], kind: str = "m", quiet: Collection[str] = ()) -> str:
+    """One legend for all plots of a section; for models its entries are switches, those in `quiet` off at first."""
     if kind == "m":
         entries = "".join(
-            f'<button type="button" aria-pressed="true" data-model="{esc(n)}">{swatch(n, palette)}</button>'
+            f'<button type="button" aria-pressed="{"false" if n in quiet else "true"}" data-model="{esc(n)}">'
+            f"{swatch(n, palette)}</button>"
             for n in names
         )
     else:

@@ -142,6 +142,7 @@ class TokenStats:
             "importance/outside": mean(outside_N),
             "kl": mean(_joined(self.kl)),
             "padding": 1 - self.real / max(self.padded, 1),
+            "positions": float(self.real),
         }
 
 

@@ -58,6 +58,8 @@ class RLTrainer:
         self.stage, self.problems, self.template = stage, problems, template
         self.seed, self.verifier, self.io = seed, verifier, io
         self.device = pick_device()
+        # On a CPU a group's prompt is computed once for all its samples; elsewhere the windows for that are missing.
+        self.shared = self.device.type == "cpu"
         self.tokenizer = Tokenizer.load(parent)
         self.model = load_checkpoint(parent, self.device)
         self.reference: Decoder | None = copy.deepcopy(self.model).requires_grad_(False) if stage.kl_beta else None
@@ -101,9 +103,8 @@ class RLTrainer:
         # Updates that the policy had made since the rollouts' weights when it used the last of them.
         metrics["staleness"] = float(self.updates - 1 - rollouts[0].completion.weight_version)
         tokens = sum(len(rollout.completion.ids) for rollout in rollouts)
-        computed = sum(len(rollout.prompt_ids) for rollout in rollouts) + tokens
-        context = computed // len(rollouts)
-        flops = 3 * computed * self.model.config.flops_per_token(context)
+        context = (sum(len(rollout.prompt_ids) for rollout in rollouts) + tokens) // len(rollouts)
+        flops = 3 * metrics["positions"] * self.model.config.flops_per_token(context)
         metrics |= {
             "max_tokens": float(max_tokens_at(self.stage.max_tokens, step)),
             "tokens_per_s/generate": tokens / seconds["generate"],
@@ -161,6 +162,7 @@ class RLTrainer:
                 rollouts,
                 [group * stage.samples_per_prompt + sample for group in groups for sample in samples],
                 stage.max_tokens_per_microbatch,
+                shared=self.shared,
             )
             for groups in plan
         ]
@@ -244,7 +246,11 @@ class RLTrainer:
     def logprobs(self, model: Decoder, micro: MicroBatch) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies of a micro-batch's completion tokens at the sampling temperature."""
         with compute_dtype(self.device):
-            hidden_BTW = model.hidden(self.tensor(micro.ids_BT))
+            if self.shared:
+                segment_BT, place_BT = self.tensor(micro.segment_BT), self.tensor(micro.place_BT)
+                hidden_BTW = model.hidden_shared(self.tensor(micro.ids_BT), segment_BT, place_BT)
+            else:
+                hidden_BTW = model.hidden(self.tensor(micro.ids_BT))
             hidden_NW = hidden_BTW.flatten(0, 1)[self.tensor(micro.position_N)]
             return token_logprobs(hidden_NW, model.head.weight, self.tensor(micro.target_N), self.stage.temperature)
 

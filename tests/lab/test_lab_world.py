@@ -31,8 +31,7 @@ def solve(question: str) -> str:
     """The answer read from the question's words, independently of the generator."""
     start = int(re.findall(r"has (\d+)", question)[0])
     if "wants" in question:
-        target = int(re.findall(r"wants (\d+)", question)[0])
-        right = [start + int(a) for a, b in PLAN.findall(question) if start + int(a) + int(b) == target]
+        right = [start + int(a) for a, b in PLAN.findall(question) if (start + int(a) + int(b)) % 10 == 0]
         assert len(right) == 1, question
         return str(right[0])
     held = start
@@ -48,8 +47,7 @@ def canonical(question: str) -> str:
     """Numbers and moves of a question, without name and thing, read independently of the generator."""
     start = re.findall(r"has (\d+)", question)[0]
     if "wants" in question:
-        target = re.findall(r"wants (\d+)", question)[0]
-        return f"{start}>{target}:" + ",".join(a + b for a, b in PLAN.findall(question))
+        return f"{start}:" + ",".join(a + b for a, b in PLAN.findall(question))
     told = [start]
     for move in MOVE.finditer(question):
         sign = "*" if move[0] == "doubles" else "+" if move[1] in ("finds", "gets", "buys") else "-"
@@ -72,8 +70,9 @@ def asked(text: str) -> list[tuple[str, str]]:
 def test_answers_are_right(split: str) -> None:
     rows = problems(3, 300, split, EVERYTHING)
     assert all(solve(row["question"]) == row["answer"] for row in rows)
-    assert {(row["family"], int(row["level"])) for row in rows} == {
-        (family, level) for family, levels in EVERYTHING.items() for level in levels
+    unit = {"story": "moves", "search": "plans"}
+    assert {(row["family"], row["level"]) for row in rows} == {
+        (family, f"{level} {unit[family]}") for family, levels in EVERYTHING.items() for level in levels
     }
     assert len({row["question"] for row in rows}) == len({row["id"] for row in rows}) == 300
     assert load_problems(rows, "lab")[1].total == 0
@@ -121,14 +120,13 @@ def test_short_shows_only_the_winning_path() -> None:
         assert len(equations) == (2 if "wants" in question else len(MOVE.findall(question)))
 
 
-def test_long_tries_plans_in_order_until_one_reaches_the_target() -> None:
+def test_long_tries_plans_in_order_until_one_ends_on_a_full_ten() -> None:
     tried = []
     for row in documents("long", 1, 200, {"search": (4, 5)}):
-        ((question, answer),) = asked(row["text"])
-        target = re.findall(r"wants (\d+)", question)[0]
-        ends = re.findall(r"Try ([A-H]) \S+ \S+=(-?\d+)\. Wants \d+\. (Yes|No)\.", answer)
+        ((_, answer),) = asked(row["text"])
+        ends = re.findall(r"Try ([A-H]) \S+ \S+=(-?\d+)\. (Yes|No)\.", answer)
         assert [letter for letter, _, _ in ends] == list("ABCDE"[: len(ends)])
-        assert all((end == target) == (verdict == "Yes") for _, end, verdict in ends)
+        assert all((int(end) % 10 == 0) == (verdict == "Yes") for _, end, verdict in ends)
         assert [verdict for *_, verdict in ends] == ["No"] * (len(ends) - 1) + ["Yes"]
         assert all(map(holds, EQUATION.findall(answer)))
         tried.append(len(ends))
@@ -170,8 +168,8 @@ def test_decontamination_spares_clean_training_text() -> None:
     evaluated = load_problems(problems(0, 500, "eval"), "lab")[0]
     index = ContaminationIndex({"lab": evaluated})
     assert all(index.find(problem.question) for problem in evaluated)
-    for kind in (*KINDS, "prose"):
-        assert not any(index.find(row["text"]) for row in documents(kind, 0, 300))
+    for kind in (*KINDS, "prose"):  # two problems may share a plan and a half by chance
+        assert sum(index.find(row["text"]) is not None for row in documents(kind, 0, 600)) <= 3
 
 
 @pytest.mark.parametrize("levels", [LEVELS, {"story": (2,)}])

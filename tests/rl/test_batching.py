@@ -140,3 +140,75 @@ def test_logps_do_not_depend_on_the_batch(rollout, decoder):
                 (alone,) = microbatches(rollouts, [row], 1)
                 mine = together[torch.from_numpy(micro.row_N == row)]
                 torch.testing.assert_close(mine, logps(decoder, alone, alone.ids_BT), atol=1e-5, rtol=0)
+
+
+def logps_shared(decoder: Decoder, micro: MicroBatch) -> torch.Tensor:
+    ids, segment, place = (torch.from_numpy(a) for a in (micro.ids_BT, micro.segment_BT, micro.place_BT))
+    hidden = decoder.hidden_shared(ids, segment, place).flatten(0, 1)[torch.from_numpy(micro.position_N)]
+    return token_logprobs(hidden, decoder.head.weight, torch.from_numpy(micro.target_N), 1.0)[0]
+
+
+GROUPS = st.lists(
+    st.tuples(st.integers(1, 30), st.lists(st.integers(1, 34), min_size=1, max_size=6)), min_size=1, max_size=4
+)
+
+
+def grouped(rollout, groups):
+    """Rollouts of groups (prompt length, completion lengths), every token another id."""
+    ids = iter(range(10**6))
+    made = []
+    for number, (prompt, lengths) in enumerate(groups):
+        head = [next(ids) % 250 for _ in range(prompt)]
+        for sample, length in enumerate(lengths):
+            made.append(rollout(head, [next(ids) % 250 for _ in range(length)], group=number, sample=sample))
+    return made
+
+
+@settings(max_examples=40, deadline=None)
+@given(GROUPS, st.sampled_from([1, 100, 4000]))
+def test_a_shared_prompt_changes_no_logp_and_no_gradient(rollout, config, groups, budget):
+    """Every completion reads as if it stood alone behind the prompt, and what flows back is the same."""
+    decoder = Decoder(config).reset(3)
+    rollouts = grouped(rollout, groups)
+    rows = list(range(len(rollouts)))
+    slopes, values = [], []
+    for shared in (False, True):
+        decoder.zero_grad()
+        found = {}
+        for micro in microbatches(rollouts, rows, budget, shared=shared):
+            if shared:
+                logp_N = logps_shared(decoder, micro)
+            else:
+                hidden = decoder.hidden(torch.from_numpy(micro.ids_BT)).flatten(0, 1)
+                hidden = hidden[torch.from_numpy(micro.position_N)]
+                logp_N = token_logprobs(hidden, decoder.head.weight, torch.from_numpy(micro.target_N), 1.0)[0]
+            weight_N = torch.from_numpy(1.0 + micro.row_N % 3)
+            (weight_N * logp_N).sum().backward()
+            for row in micro.rows:
+                found[row] = logp_N.detach()[torch.from_numpy(micro.row_N == row)]
+        values.append([found[row] for row in rows])
+        slopes.append([weight.grad.clone() for weight in decoder.parameters()])
+    for alone, together in zip(*values, strict=True):
+        torch.testing.assert_close(together, alone, atol=2e-5, rtol=0)
+    for alone, together in zip(*slopes, strict=True):
+        torch.testing.assert_close(together, alone, atol=1e-3 * float(alone.abs().max()) + 1e-5, rtol=0)
+
+
+def test_sharing_computes_a_prompt_once_a_group(rollout):
+    rollouts = grouped(rollout, [(40, [10] * 4), (20, [10] * 4)])
+    alone = microbatches(rollouts, list(range(8)), 10_000)
+    together = microbatches(rollouts, list(range(8)), 10_000, shared=True)
+    assert sum(micro.real for micro in alone) == 4 * (50 + 30)
+    assert sum(micro.real for micro in together) == 80 + 60
+    assert sorted(row for micro in together for row in micro.rows) == list(range(8))
+
+
+@settings(max_examples=60)
+@given(GROUPS, st.integers(1, 400))
+def test_shared_rows_keep_the_budget_and_hold_little_padding(rollout, groups, budget):
+    rollouts = grouped(rollout, groups)
+    batches = microbatches(rollouts, list(range(len(rollouts))), budget, shared=True)
+    assert sorted(row for micro in batches for row in micro.rows) == list(range(len(rollouts)))
+    for micro in batches:
+        assert micro.ids_BT.size <= budget or len(micro.ids_BT) == 1
+        assert micro.real >= 0.9 * micro.ids_BT.size - len(micro.ids_BT)

@@ -9,7 +9,7 @@ const FIGURES = block("figures");
 const THEME = block("theme");
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
 const CONFIG = { displayModeBar: false, scrollZoom: false };
-const hidden = new Set();
+const hidden = new Set([...document.querySelectorAll('[data-model][aria-pressed="false"]')].map((b) => b.dataset.model));
 const SIZES = new ResizeObserver((entries) => {
   for (const { target } of entries) if (target.clientWidth && target.data) Plotly.Plots.resize(target);
 });
