@@ -55,6 +55,29 @@ def test_run(octolab, copy, recipe):
     }
 
 
+def test_run_over_seeds_compares_them_and_goes_on_where_it_was(octolab, recipe, tmp_path):
+    claim = "{statement: RL pays, sets: [test], all: [{sum: {rl/stable: 1, stable: -1}, above: 0}]}"
+    words = ["run", recipe, "--out", tmp_path, "--seeds", "4,5", "--set", f"stages.report.claims.pays={claim}"]
+    value = octolab(*words, "--json").value
+    assert (
+        value["seeds"]
+        == [4, 5]
+        == [json.loads((tmp_path / f"seed-{s}/summary.json").read_text())["seed"] for s in (4, 5)]
+    )
+    assert len(value["claims"][0]["parts"][0]["by_seed"]) == 2
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("seed-*/stages/rl/*/manifest.json")}
+    again = octolab(*words)
+    assert "| **pays** |" in again.printed and str(tmp_path / "seeds.md") in again.printed
+    assert done == {path: path.stat().st_mtime_ns for path in done}
+
+
+def test_wrong_seeds_are_refused(octolab, recipe, tmp_path):
+    for text, why in (("1,x", "whole numbers"), ("1,1", "a seed twice")):
+        done = octolab("run", recipe, "--out", tmp_path, "--seeds", text)
+        assert done.code == 2 and why in done.said
+    assert octolab("run", recipe, "--seeds", "1,2", "--only", "rl").code == 2
+
+
 def test_a_fresh_run_without_a_report_prints_none(octolab, recipe, tmp_path):
     value = octolab("run", recipe, "--out", tmp_path / "run", "--only", "tokenizer", "--json").value
     assert value["report"] is None and set(value["nodes"]) == {"curate", "tokenizer"}
