@@ -11,12 +11,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from octolab.lab.plans import LETTERS, Plans
+from octolab.lab.plans import Plans
 from octolab.lab.splits import Problem
 from octolab.lab.stories import Move, Story
 
-SLIP = 0.2
-"""Chance that a long answer slips on an equation before it gets it right."""
+SLIP = 0.3
+"""Chance that a long answer to a story slips once, notices, and begins again."""
 _SLIPS = (-10, -2, -1, 1, 2, 10)  # those that keep every number at zero or more
 
 
@@ -57,9 +57,9 @@ def slipped(rng: random.Random, before: int, after: int) -> int:
 
 
 def carried_out(problem: Plans, plan: int) -> str:
-    """A plan's letter and its two equations: `B 17+5=22. 22+9=31.`"""
+    """A plan as the question tells it and its two equations: `B -2 +8: 34-2=32. 32+8=40.`"""
     (first, second), midway = problem.plans[plan], problem.midway(plan)
-    return f"{LETTERS[plan]} {problem.start}{first:+}={midway}. {midway}{second:+}={problem.end(plan)}."
+    return f"{problem.told(plan)}: {problem.start}{first:+}={midway}. {midway}{second:+}={problem.end(plan)}."
 
 
 def _tried_plans(problem: Plans) -> list[str]:
@@ -68,13 +68,18 @@ def _tried_plans(problem: Plans) -> list[str]:
 
 
 def _checked_moves(story: Story, rng: random.Random) -> list[str]:
+    """The equations, then all of them undone from the last; where that does not meet, going back to the start."""
+    lines = story.equations()
     told: list[str] = []
-    for before, move, after in story.equations():
-        if rng.random() < SLIP:
-            wrong = slipped(rng, before, after)
-            told.append(f"Try {equation(before, move, wrong)}. Check {_undone(before, move, wrong)}. No.")
-        told.append(f"Try {equation(before, move, after)}. Check {_undone(before, move, after)}. Yes.")
-    return told
+    if rng.random() < SLIP:
+        slip = rng.randrange(len(lines))
+        before, move, after = lines[slip]
+        wrong = slipped(rng, before, after)
+        told += [f"{equation(*line)}." for line in lines[:slip]]
+        told += [f"{equation(before, move, wrong)}.", f"Check {_undone(before, move, wrong)}. No. Again"]
+    told += [f"{equation(*line)}." for line in lines]
+    backwards = " ".join(f"{_undone(*line)}." for line in reversed(lines))
+    return [*told, f"Check {backwards} Yes."]
 
 
 def _undone(before: int, move: Move, after: int) -> str:

@@ -47,8 +47,13 @@ class Plans:
     @property
     def question(self) -> str:
         """The question as it is asked."""
-        told = ", ".join(f"{letter} {a:+} {b:+}" for letter, (a, b) in zip(LETTERS, self.plans, strict=False))
+        told = ", ".join(self.told(plan) for plan in range(self.level))
         return f"{self.name} has {self.start} {self.thing}, wants tens: {told}. How many midway?"
+
+    def told(self, plan: int) -> str:
+        """A plan with its letter: `B -2 +8`."""
+        first, second = self.plans[plan]
+        return f"{LETTERS[plan]} {first:+} {second:+}"
 
     def midway(self, plan: int) -> int:
         """What is held after the first move of a plan."""

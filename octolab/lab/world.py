@@ -27,7 +27,7 @@ RUN_ON = (2, 3)
 """Fewest and most questions in a document with bare answers, which therefore runs on after the first."""
 
 Row = dict[str, str]
-_PAGE_KINDS = {"worked": 50, "bad": 15, "prose": 12, "duplicate": 10, "leak": 8, "boilerplate": 5}  # percent of pages
+_PAGE_KINDS = {"worked": 40, "bad": 25, "prose": 12, "duplicate": 10, "leak": 8, "boilerplate": 5}  # percent of pages
 
 
 def problems(seed: int, n: int, split: str = "train", levels: Levels = LEVELS) -> list[Row]:

@@ -124,7 +124,7 @@ def test_long_tries_plans_in_order_until_one_ends_on_a_full_ten() -> None:
     tried = []
     for row in documents("long", 1, 200, {"search": (4, 5)}):
         ((_, answer),) = asked(row["text"])
-        ends = re.findall(r"Try ([A-H]) \S+ \S+=(-?\d+)\. (Yes|No)\.", answer)
+        ends = re.findall(r"Try ([A-H]) [^=]*=\S+ [^=]*=(-?\d+)\. (Yes|No)\.", answer)
         assert [letter for letter, _, _ in ends] == list("ABCDE"[: len(ends)])
         assert all((int(end) % 10 == 0) == (verdict == "Yes") for _, end, verdict in ends)
         assert [verdict for *_, verdict in ends] == ["No"] * (len(ends) - 1) + ["Yes"]
@@ -138,17 +138,22 @@ def test_a_winner_is_anywhere_so_that_a_guess_is_worth_one_in_the_number_of_plan
     assert set(places) == set(range(5)) and max(places.values()) < 260
 
 
-def test_long_checks_every_equation_and_mends_its_mistakes() -> None:
-    slips = 0
+def test_long_checks_backwards_and_goes_back_from_a_mistake() -> None:
+    again = 0
     for row in documents("long", 1, 200, {"story": (2, 3, 4)}):
-        tries = row["text"].split("Try ")[1:]
-        for told in tries:
-            claim, check = EQUATION.findall(told)[:2]
-            assert holds(check)  # the check itself is always calculated correctly
-            assert holds(claim) == (". Yes." in told) != (". No." in told)
-            assert (claim[0] == check[3]) == holds(claim)  # it meets the value before only if the claim is right
-        slips += sum(". No." in told for told in tries)
-    assert slips > 60
+        ((question, answer),) = asked(row["text"])
+        *failed, passed = answer.split("Again ")
+        forward, backward = (EQUATION.findall(part) for part in passed.split("Check "))
+        assert all(map(holds, forward)) and all(map(holds, backward)) and "Yes." in passed
+        assert len(forward) == len(backward) == len(MOVE.findall(question))
+        assert backward[-1][3] == re.findall(r"has (\d+)", question)[0]  # it meets the start
+        for attempt in failed:
+            *right, slip = EQUATION.findall(attempt.split("Check ")[0])
+            (check,) = EQUATION.findall(attempt.split("Check ")[1])
+            assert all(map(holds, right)) and not holds(slip) and holds(check)
+            assert check[3] != slip[0] and attempt.endswith("No. ")  # the check does not meet the value before
+        again += len(failed)
+    assert 40 < again < 80
 
 
 def test_kinds_of_one_seed_tell_of_the_same_problems() -> None:
