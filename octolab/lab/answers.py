@@ -57,9 +57,9 @@ def slipped(rng: random.Random, before: int, after: int) -> int:
 
 
 def carried_out(problem: Plans, plan: int) -> str:
-    """A plan as the question tells it and its two equations: `B -2 +8: 34-2=32. 32+8=40.`"""
+    """A plan as the question tells it and its two equations: `B2+8: 34+2=36. 36+8=44.`"""
     (first, second), midway = problem.plans[plan], problem.midway(plan)
-    return f"{problem.told(plan)}: {problem.start}{first:+}={midway}. {midway}{second:+}={problem.end(plan)}."
+    return f"{problem.told(plan)}: {problem.start}+{first}={midway}. {midway}+{second}={problem.end(plan)}."
 
 
 def _tried_plans(problem: Plans) -> list[str]:

@@ -16,8 +16,8 @@ LOSSES = ("loses", "sells", "gives")
 
 STORY_LEVELS = range(1, 9)
 _START = range(2, 30)
-_CHANGE = range(2, 10)
-HELD = range(1, 80)
+_CHANGE = range(2, 13)
+_HELD = range(1, 80)
 """Every value on the way stays in here."""
 
 
@@ -91,7 +91,7 @@ def draw_story(rng: random.Random, level: int) -> Story:
                 move = Move(rng.choice(GAINS if sign == "+" else LOSSES), sign, rng.choice(_CHANGE))
             moves.append(move)
             held = move.apply(held)
-            if held not in HELD:
+            if held not in _HELD:
                 break
         else:
             return Story(rng.choice(NAMES), rng.choice(THINGS), start, tuple(moves))

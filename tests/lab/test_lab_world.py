@@ -20,9 +20,9 @@ from octolab.tasks.registry import load_problems
 from octolab.tasks.rows import BadCounts
 from octolab.verify import last_boxed
 
-EQUATION = re.compile(r"(-?\d+)([-+])(\d+)=(-?\d+)")
+EQUATION = re.compile(r"(?<![A-H\d])(-?\d+)([-+])(\d+)=(-?\d+)")
 MOVE = re.compile(r"doubles|(finds|gets|buys|loses|sells|gives) (\d+)")
-PLAN = re.compile(r"[A-H] ([-+]\d+) ([-+]\d+)")
+PLAN = re.compile(r"[A-H](\d)\+(\d)")
 KINDS = ("direct", "short", "long")
 EVERYTHING: Levels = {"story": (1, 2, 3, 4, 5, 6), "search": (2, 4, 5, 8)}
 
@@ -47,7 +47,7 @@ def canonical(question: str) -> str:
     """Numbers and moves of a question, without name and thing, read independently of the generator."""
     start = re.findall(r"has (\d+)", question)[0]
     if "wants" in question:
-        return f"{start}:" + ",".join(a + b for a, b in PLAN.findall(question))
+        return f"{start}:" + ",".join(f"{a}+{b}" for a, b in PLAN.findall(question))
     told = [start]
     for move in MOVE.finditer(question):
         sign = "*" if move[0] == "doubles" else "+" if move[1] in ("finds", "gets", "buys") else "-"
@@ -124,7 +124,7 @@ def test_long_tries_plans_in_order_until_one_ends_on_a_full_ten() -> None:
     tried = []
     for row in documents("long", 1, 200, {"search": (4, 5)}):
         ((_, answer),) = asked(row["text"])
-        ends = re.findall(r"Try ([A-H]) [^=]*=\S+ [^=]*=(-?\d+)\. (Yes|No)\.", answer)
+        ends = re.findall(r"Try ([A-H])[^=]*=\S+ [^=]*=(-?\d+)\. (Yes|No)\.", answer)
         assert [letter for letter, _, _ in ends] == list("ABCDE"[: len(ends)])
         assert all((int(end) % 10 == 0) == (verdict == "Yes") for _, end, verdict in ends)
         assert [verdict for *_, verdict in ends] == ["No"] * (len(ends) - 1) + ["Yes"]
