@@ -104,7 +104,7 @@ def _card(card: Card, x: float, y: float, height: float) -> str:
         else ""
     )
     lines = "".join(
-        f'<text class="line" x="14" y="{40 + 17 * i}">{esc(_fit(line, WIDTH - 18, 12))}</text>'
+        f'<text class="line" x="14" y="{40 + 17 * i}">{esc(_fit(line, WIDTH - 10, 12))}</text>'
         for i, line in enumerate(card.lines)
     )
     title = f'<text class="name" x="14" y="21">{esc(_fit(card.title, WIDTH - 22, 15.5))}</text>'
