@@ -1,5 +1,6 @@
 # `make lab`: install and run the lab. `make lab-full`: with rich, control and the learning rates. `make lab-seeds`:
-# that over three seeds, in the background; run it again to see how far it is or to go on. `make test`: install what tests need and run them.
+# that over three seeds, in the background; after a kill the same command goes on. `make test`: install what tests
+# need and run them.
 # PYTHON: the interpreter to build .venv with. SYSTEM_TORCH=1: use the torch that it already has.
 PYTHON ?= python3
 VENV := .venv

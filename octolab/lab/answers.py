@@ -2,8 +2,8 @@ r"""Answers of the small world, from the bare box to the long chain of thought.
 
 In goes a problem and a random stream, out comes the text after `Answer:`. Every kind ends in the right answer inside
 `\boxed{}`; only the text before it differs. A short chain of thought shows the winning path. A long one shows the
-search: in a story each equation is tried and checked backwards, and a slip is noticed and mended; in a search plan
-after plan is tried until one reaches the target.
+search: in a story the equations are checked backwards, and a slip is noticed there and sends the writer back to the
+start; in a search plan after plan is tried until one ends on a full ten.
 """
 
 from __future__ import annotations

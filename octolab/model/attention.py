@@ -46,7 +46,8 @@ class Window:
 
     def add(self, slope_BHTD: Tensor, found: Tensor) -> None:
         """Add a gradient of `keys` where it belongs."""
-        slope_BHTD[:, :, : self.prefix] += found[:, :, : self.prefix]
+        if self.prefix:
+            slope_BHTD[:, :, : self.prefix] += found[:, :, : self.prefix]
         slope_BHTD[:, :, self.low : self.end] += found[:, :, self.prefix :]
 
 
@@ -54,9 +55,7 @@ def document_windows(documents_BT: Tensor) -> list[Window]:
     """Windows of a packed batch; document -1 is padding, which may look at anything."""
     length = documents_BT.shape[1]
     index_T = torch.arange(length)
-    begins_BT = torch.ones_like(documents_BT, dtype=torch.bool)
-    begins_BT[:, 1:] = (documents_BT[:, 1:] != documents_BT[:, :-1]) | (documents_BT[:, 1:] < 0)
-    first_BT = torch.where(begins_BT, index_T, 0).cummax(1).values
+    first_BT = _first(documents_BT)
     lows = first_BT[:, ::CHUNK].min(0).values.tolist()
     windows = []
     for low, start in zip(lows, range(0, length, CHUNK), strict=True):
@@ -75,9 +74,7 @@ def shared_windows(segment_BT: Tensor) -> list[Window]:
     length = segment_BT.shape[1]
     index_T = torch.arange(length)
     prompt = int((segment_BT == 0).sum(1).max())
-    begins_BT = torch.ones_like(segment_BT, dtype=torch.bool)
-    begins_BT[:, 1:] = (segment_BT[:, 1:] != segment_BT[:, :-1]) | (segment_BT[:, 1:] < 0)
-    first_BT = torch.where(begins_BT, index_T, 0).cummax(1).values
+    first_BT = _first(segment_BT)
     windows = []
     for start in range(0, length, CHUNK):
         end = min(start + CHUNK, length)
@@ -87,6 +84,13 @@ def shared_windows(segment_BT: Tensor) -> list[Window]:
         allowed = ((own == seen) | ((seen == 0) & (own > 0))) & (index_T[start:end, None] >= key_T)
         windows.append(Window(start, end, low, _additive(allowed), prefix))
     return windows
+
+
+def _first(part_BT: Tensor) -> Tensor:
+    """Where the part that each position belongs to begins; a position of padding (below 0) is a part of its own."""
+    begins_BT = torch.ones_like(part_BT, dtype=torch.bool)
+    begins_BT[:, 1:] = (part_BT[:, 1:] != part_BT[:, :-1]) | (part_BT[:, 1:] < 0)
+    return torch.where(begins_BT, torch.arange(part_BT.shape[1]), 0).cummax(1).values
 
 
 def _additive(allowed_BQK: Tensor) -> Tensor:

@@ -62,7 +62,9 @@ def summarise(run: Run, edges: dict[str, list[list[Record]]]) -> Record:
 def own_claims(run: Run) -> dict[str, StatedClaim]:
     """The claims that the recipe's report stages state, by name."""
     stages = (run.recipe.get("stages") or {}).values()
-    stated = [stage.get("claims") or {} for stage in stages if stage.get("kind") == "report"]
+    stated = [
+        stage.get("claims") or {} for stage in stages if isinstance(stage, dict) and stage.get("kind") == "report"
+    ]
     return {name: StatedClaim.model_validate(claim) for claims in stated for name, claim in claims.items()}
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octolab.model.attention import CHUNK, document_windows, shared_windows, windowed_attention
+from octolab.model.attention import CHUNK, Window, document_windows, shared_windows, windowed_attention
 from octolab.model.config import DecoderConfig
 from octolab.model.decoder import Decoder
 
@@ -27,45 +27,33 @@ def documents_of(rows: list[list[int]], length: int) -> torch.Tensor:
 rows = st.lists(st.lists(st.integers(1, 100), min_size=1, max_size=6), min_size=1, max_size=3)
 
 
+def same_as_masked(parts: torch.Tensor, allowed: torch.Tensor, windows: list[Window]) -> None:
+    """Attention in windows and under the mask [B, T, T] agree, forwards and backwards, outside padding."""
+    real = (parts >= 0)[:, None, :, None]
+    generator = torch.Generator().manual_seed(len(parts))
+    shape = (len(parts), 2, parts.shape[1], 8)
+    q, k, v = (torch.randn(shape, generator=generator).requires_grad_() for _ in range(3))
+    slope = torch.randn(shape, generator=generator) * real
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed.tril()[:, None])
+    found = windowed_attention(q, k, v, windows)
+    torch.testing.assert_close(found * real, expected * real, atol=1e-5, rtol=1e-5)
+    wanted = torch.autograd.grad(expected, (q, k, v), slope)
+    for one, two in zip(torch.autograd.grad(found, (q, k, v), slope), wanted, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
+
+
 @given(rows)
 def test_equals_masked_attention_with_gradients(lengths):
-    length = max(sum(row) for row in lengths) + 3
-    documents = documents_of(lengths, length)
-    real = (documents >= 0)[:, None, :, None]
-    generator = torch.Generator().manual_seed(len(lengths))
-    shape = (len(lengths), 2, length, 8)
-    q, k, v = (torch.randn(shape, generator=generator).requires_grad_() for _ in range(3))
-    slope = torch.randn(shape, generator=generator) * real
-    mask = (documents[:, :, None] == documents[:, None, :]).tril()[:, None]
-    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    found = windowed_attention(q, k, v, document_windows(documents))
-    torch.testing.assert_close(found * real, expected * real, atol=1e-5, rtol=1e-5)
-    wanted = torch.autograd.grad(expected, (q, k, v), slope)
-    for one, two in zip(torch.autograd.grad(found, (q, k, v), slope), wanted, strict=True):
-        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
+    documents = documents_of(lengths, max(map(sum, lengths)) + 3)
+    same_as_masked(documents, documents[:, :, None] == documents[:, None, :], document_windows(documents))
 
 
-shared = st.lists(st.lists(st.integers(1, 80), min_size=1, max_size=6), min_size=1, max_size=3)
-
-
-@given(shared)
+@given(rows)
 def test_completions_of_one_prompt_equal_masked_attention_with_gradients(lengths):
     """The first length of a row is its prompt's; a completion sees the prompt and itself."""
-    length = max(sum(row) for row in lengths) + 3
-    segment = documents_of(lengths, length)
-    real = (segment >= 0)[:, None, :, None]
-    generator = torch.Generator().manual_seed(len(lengths))
-    shape = (len(lengths), 2, length, 8)
-    q, k, v = (torch.randn(shape, generator=generator).requires_grad_() for _ in range(3))
-    slope = torch.randn(shape, generator=generator) * real
+    segment = documents_of(lengths, max(map(sum, lengths)) + 3)
     own, seen = segment[:, :, None], segment[:, None, :]
-    mask = ((own == seen) | ((seen == 0) & (own > 0))).tril()[:, None]
-    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    found = windowed_attention(q, k, v, shared_windows(segment))
-    torch.testing.assert_close(found * real, expected * real, atol=1e-5, rtol=1e-5)
-    wanted = torch.autograd.grad(expected, (q, k, v), slope)
-    for one, two in zip(torch.autograd.grad(found, (q, k, v), slope), wanted, strict=True):
-        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
+    same_as_masked(segment, (own == seen) | ((seen == 0) & (own > 0)), shared_windows(segment))
 
 
 def test_a_completion_reads_the_prompt_and_its_neighbours_only():
