@@ -1,14 +1,17 @@
 r"""Does this answer say what the gold says?
 
-The gold is typed once (integer, decimal, fraction or text) and only that type's comparison is used. Numbers are
-compared as exact rationals, with no tolerance: 18 is 18.00, 1/2 is .5, and 5 is not 0.05. Everything else is
-compared as text in its normal form. Two conventions go beyond equality, and both are narrow:
+The gold is typed once, and only its type's comparison is used. In layers: the same text; the same exact rational;
+part by part for lists, tuples, intervals and matrices; at last the value of two expressions (`equal`). There is no
+tolerance: 18 is 18.00, 1/2 is .5, and 5 is not 0.05. What goes beyond equality are conventions, all narrow:
 
-- Rounding. A decimal of ten or more significant digits equals the fraction that it correctly rounds
-  (0.0833333333 is 1/12); fewer digits do not (0.33 is not 1/3), nor does a last digit off by one.
-- Percent. p% is the number p/100, so 5% is 0.05. Beyond that, where one side only carries the sign and the bare
-  side is above 1 in size, p% equals a bare p, because golds to "what percent ..." often leave the sign out: 50% is
-  50. At or below 1 a bare number could be the ratio itself, so 0.5% is not 0.5 and 1% is not 1.
+- Rounding. A decimal of ten or more significant digits equals the value that it correctly rounds (0.0833333333 is
+  1/12); fewer digits do not (0.33 is not 1/3).
+- Percent. p% is p/100. Beyond that, where one side only carries the sign and the bare side is above 1 in size, p%
+  equals a bare p, because golds to "what percent ..." often leave the sign out: 50% is 50, 0.5% is not 0.5.
+- A missing unit, degree sign or name (`x =`) is no matter; a different one is.
+- The parentheses of an ordered pair may be missing; the braces of a set too.
+- Where the gold is a number, an answer that still has sums, roots or functions to work out is the question, not its
+  answer, and is refused: 2 + 3 for 5. Fractions, products and powers count (2^{10} for 1024).
 """
 
 from __future__ import annotations
@@ -18,47 +21,60 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from octolab.verify.numerals import Numeral, parse_numeral
+from octolab.verify import scalars
+from octolab.verify.answers import Answer, read
+from octolab.verify.numerals import parse_numeral
+from octolab.verify.shapes import NUMBERS, same_answer, value_of
 from octolab.verify.tidy import normal_form, tidy
+from octolab.verify.trees import symbols_of
+from octolab.verify.values import Costly, Undefined
 
 MAX_ANSWER = 300  # characters; a longer answer counts only where it repeats the gold to the letter
-ROUNDING_DIGITS = 10
 
 _CHOICE = re.compile(r"\(([A-Za-z])\)")
+_CHOSEN = re.compile(r"(?:\(([A-Ja-j])\)|([A-Ja-j])\s?[).:]|([A-J])(?=\s))\s*\S.*", re.DOTALL)
+_ANY_CHOICE = re.compile(r"\([A-Ja-j]\)|(?<![A-Za-z])[A-J](?![A-Za-z])|(?<![A-Za-z])(?:or|and|not)(?![A-Za-z])")
+_LETTER = re.compile(r"[A-Ja-j]")
 _WORDS = re.compile(r"[^\W\d_]|[^\W\d_]{2,}(?:[ '.\-]+[^\W\d_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """A gold answer, read once.
+    """A gold answer, typed once.
 
-    raw: as given, stripped. kind: `integer`, `decimal`, `fraction`, `text` or `empty`. numeral: for the numbers.
-    text: normal form. words: the gold is a word, a phrase or a single letter, and upper or lower case is no matter.
+    raw: as given, stripped. answer: its shape. words: it is a word, a phrase or a single letter, and upper or lower
+    case is no matter.
     """
 
     raw: str
-    kind: str
-    numeral: Numeral | None
-    text: str
+    answer: Answer
     words: bool
+
+    @property
+    def kind(self) -> str:
+        """The gold's type; see `Answer.kind`."""
+        return self.answer.kind
 
 
 @lru_cache(maxsize=8192)
 def type_gold(gold: str) -> Gold:
     """Type a gold answer; cached, since a group of samples shares one gold."""
     tidied = _strip_choice(tidy(gold))
-    numeral = parse_numeral(tidied)
-    text = normal_form(tidied)
-    kind = numeral.kind if numeral else "text" if text else "empty"
-    return Gold(gold.strip(), kind, numeral, text, _WORDS.fullmatch(tidied) is not None)
+    words = _WORDS.fullmatch(tidied) is not None
+    worded = re.search(r"\\(?:text|m(?:athrm|box))", gold) is not None
+    answer = read(tidied, letters=worded) if len(tidied) <= 10 * MAX_ANSWER else Answer("text", normal_form(tidied))
+    if words and (len(tidied) == 1 or answer.kind in ("expression", "list")) and answer.kind != "empty":
+        answer = Answer("text", normal_form(tidied), tree=answer.tree)
+    return Gold(gold.strip(), answer, words)
 
 
-def compare(gold: Gold, span: str) -> tuple[str, str]:
+def compare(gold: Gold, span: str, tolerance: Fraction | None = None) -> tuple[str, str]:
     """Compare a typed gold with the text of an answer.
 
-    Returns the verdict (`correct`, `wrong` or `unparsed`) and the method: `identical` (to the letter), `exact`,
-    `rounded`, `percent` (numbers), `text`, or why nothing was compared (`too long`, `empty`, `not a number`).
-    The cost is bounded by `MAX_ANSWER`.
+    tolerance: the relative error up to which a number is right, for benchmarks that say so; None for exact.
+    Returns the verdict (`correct`, `wrong` or `unparsed`) and the method: `identical` (to the letter), `text`,
+    `exact`, `rounded`, `percent`, `tolerance`, `value`, the name of the gold's type for compounds, or why nothing was
+    compared (`too long`, `empty`, `not a number`, `too costly`). The cost is bounded by `MAX_ANSWER`.
     """
     span = span.strip()
     if span and span == gold.raw:
@@ -68,32 +84,48 @@ def compare(gold: Gold, span: str) -> tuple[str, str]:
     answer = _strip_choice(tidy(span))
     if not answer:
         return "unparsed", "empty"
-    if gold.numeral is not None:
+    shape = gold.answer
+    if shape.numeral is not None and not shape.unit:
         numeral = parse_numeral(answer)
         if numeral is not None:
-            method = same_number(gold.numeral, numeral)
+            method = scalars.same_number(shape.numeral, numeral, tolerance)
             return ("correct", method) if method else ("wrong", "exact")
-        # A list such as "100, 200" may look like a number where the gold leaves the space out.
-        return ("correct", "text") if normal_form(answer) == gold.text else ("unparsed", "not a number")
     text = normal_form(answer)
-    if text == gold.text or (gold.words and text.casefold() == gold.text.casefold()):
+    if text == shape.text or (gold.words and text.casefold() == shape.text.casefold()):
         return "correct", "text"
-    return "wrong", "text"
+    if gold.words and _LETTER.fullmatch(gold.raw.strip("()$ ")) and _chosen(answer) == shape.text.casefold():
+        return "correct", "choice"
+    try:
+        return _by_type(gold, answer, tolerance)
+    except Costly:
+        return "unparsed", "too costly"
+    except RecursionError:
+        return "unparsed", "nested too deeply"
+    except Undefined:
+        return "unparsed", "no such value"
 
 
-def same_number(gold: Numeral, answer: Numeral) -> str | None:
-    """How two numbers are equal (`exact`, `rounded` or `percent`), or None where they are not."""
-    if gold.exact == answer.exact:
-        return "exact"
-    if gold.percent != answer.percent:
-        bare = answer if gold.percent else gold
-        return "percent" if abs(bare.value) > 1 and gold.value == answer.value else None
-    for decimal, fraction in ((answer, gold), (gold, answer)):
-        if decimal.kind == "decimal" and fraction.kind == "fraction" and decimal.digits >= ROUNDING_DIGITS:
-            unit = Fraction(10) ** -decimal.places
-            if abs(decimal.value - fraction.value) * 2 <= unit:
-                return "rounded"
-    return None
+def _by_type(gold: Gold, tidied: str, tolerance: Fraction | None) -> tuple[str, str]:
+    shape = gold.answer
+    answer = read(tidied, letters=shape.tree is None or not symbols_of(shape.tree))
+    if shape.kind in NUMBERS:
+        answer = value_of(answer)
+        if answer.tree is None and answer.kind not in ("ratio", "infinity"):
+            return "unparsed", "not a number"
+        if answer.tree is not None and answer.numeral is None and symbols_of(answer.tree):
+            return "unparsed", "not a number"
+    method = same_answer(shape, answer, tolerance)
+    if method:
+        return "correct", method
+    return "wrong", "text" if shape.kind == "text" else shape.kind if shape.items else "value"
+
+
+def _chosen(answer: str) -> str | None:
+    """The letter of `(B) 12`, in lower case, where no other letter or alternative is named."""
+    found = _CHOSEN.fullmatch(answer)
+    if not found or len(_ANY_CHOICE.findall(answer)) > 1:
+        return None
+    return (found[1] or found[2] or found[3]).casefold()
 
 
 def _strip_choice(tidied: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,7 @@ from octolab.verify.extract import extract
 from octolab.verify.verdict import Verdict
 
 MODES = ("rl", "eval")
+TOLERANCES = {"ocw": Fraction(1, 100)}  # benchmarks graded by relative error (Lewkowycz et al. 2022)
 
 
 def _check_mode(mode: str) -> None:
@@ -64,7 +66,7 @@ def verify(gold: str, completion: str, *, mode: str = "rl", task: str | None = N
     span, found = extract(completion, mode, task)
     if span is None:
         return Verdict("no_answer", None, typed.kind, found, _ms_since(start))
-    verdict, method = compare(typed, span)
+    verdict, method = compare(typed, span, TOLERANCES.get(task or ""))
     if verdict != "correct":
         span = span[:MAX_ANSWER]
     return Verdict(verdict, span.strip(), typed.kind, f"{found}/{method}", _ms_since(start))

@@ -13,8 +13,22 @@ import re
 _PLAIN = str.maketrans(
     dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\ufe63\uff0d", "-") | dict.fromkeys("\u00a0\u2002\u2003\u3000", " ")
 )
+# Signs of mathematics outside ASCII, as LaTeX.
+_SIGNS = str.maketrans({
+    "π": "\\pi ", "√": "\\sqrt ", "×": "\\times ", "·": "\\cdot ", "⋅": "\\cdot ", "÷": "/", "∞": "\\infty ",
+    "≤": "\\le ", "≥": "\\ge ", "≠": "\\ne ", "≈": "\\approx ", "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ",
+    "±": "\\pm ",
+    "°": "^\\circ ", "ℝ": "\\mathbb{R}", "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ",
+    "∅": "\\varnothing ", "⟨": "\\langle ", "⟩": "\\rangle ", "∠": "\\angle ", "…": "\\ldots ", "′": "'",
+    "¹": "^{1}", "²": "^{2}", "³": "^{3}", "⁴": "^{4}", "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}",
+    "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}",
+    **{chr(code): f"\\{name} " for name, code in (
+        ("alpha", 0x3B1), ("beta", 0x3B2), ("gamma", 0x3B3), ("delta", 0x3B4), ("theta", 0x3B8), ("lambda", 0x3BB),
+        ("mu", 0x3BC), ("rho", 0x3C1), ("sigma", 0x3C3), ("tau", 0x3C4), ("phi", 0x3C6), ("omega", 0x3C9),
+    )},
+})  # fmt: skip
 _WRAPPER = re.compile(r"\$+((?:\\.|[^$\\])*)\$+|\\\((.*)\\\)|\\\[(.*)\\\]", re.DOTALL)
-_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,?\\[,!]|[\u2009\u202f])(?=[0-9]{3}(?![0-9]))")
+_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|\s?,?\s?\\!\s?|,?\\,|[\u2009\u202f])(?=[0-9]{3}(?![0-9]))")
 _SPACE = re.compile(r"(\\\\)|\\(?:[,;:> ]|q?quad(?![A-Za-z])|displaystyle(?![A-Za-z]))|[~\s\u2009\u202f]")
 _FONT = re.compile(  # its argument may hold groups, as in \text{\frac{1}{2}}
     r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf|tt)|mbox|operatorname)\s*"
@@ -35,7 +49,7 @@ def tidy(text: str) -> str:
     """
     text = text.strip()
     if not text.isascii():
-        text = text.translate(_PLAIN)
+        text = text.translate(_PLAIN).translate(_SIGNS).strip()
     text = _unwrap(text)
     if "\\" in text or "{" in text or not text.isascii():
         text = _THOUSANDS.sub(",", text).replace("\\!", "")
