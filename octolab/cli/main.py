@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 import octolab
-from octolab.errors import UserError
+from octolab.errors import UserError, hint
 
 app = typer.Typer(
     name="octolab",
@@ -262,6 +262,46 @@ def curate(
     from octolab.cli.verbs import curate_recipe
 
     _finish(curate_recipe(path, step, convert, against or [], set_ or []), out, None, redo, as_json)
+
+
+@app.command()
+def verify(
+    gold: Annotated[str, typer.Argument(help="The gold answer; or a file of rows (jsonl, json, parquet, .gz, .zst).")],
+    completion: Annotated[str | None, typer.Argument(help="What the model wrote; left out for a file.")] = None,
+    mode: Annotated[str, typer.Option(help="rl reads the last box only, eval also answer phrases.")] = "rl",
+    task: Annotated[str | None, typer.Option(help="Benchmark whose kind of answer is read (--mode eval).")] = None,
+    gold_field: Annotated[str | None, typer.Option("--gold", help="Column of the gold.")] = None,
+    completion_field: Annotated[str | None, typer.Option("--completion", help="Column of the completion.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write one verdict a row to this jsonl.")] = None,
+    workers: Annotated[int, typer.Option(help="Worker processes.", min=1)] = 2,
+    seconds: Annotated[float, typer.Option(help="Deadline of an answer, in seconds.")] = 5.0,
+    grader: Annotated[str | None, typer.Option(help="A grader of your own, module:function.")] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="Ask Math-Verify too and list disagreements.")] = False,
+    golds: Annotated[bool, typer.Option("--golds", help="Check the golds of a file only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Is this answer right? One answer, or every row of a file."""
+    from octolab.cli import verify as work
+    from octolab.verify import verify as verify_one
+    from octolab.verify.grade import MODES
+
+    if mode not in MODES:
+        raise UserError(f"--mode {mode}: the modes are {', '.join(MODES)}{hint(mode, MODES)}")
+
+    if completion is not None:
+        value = work.record_of(verify_one(gold, completion, mode=mode, task=task))
+        text = f"{value['verdict']}  ({value['gold_type']} gold, {value['method']}, read {value['span']!r})"
+    elif golds:
+        value = work.audit_golds(gold, gold_field)
+        text = work.golds_text(value)
+    else:
+        pool = {"workers": workers, "seconds": seconds, "grader": grader}
+        try:
+            value = work.grade_file(gold, (gold_field, completion_field), mode, task, pool, audit, out, _console())
+        except KeyboardInterrupt:
+            _stopped()
+        text = work.summary_text(value)
+    _print(value, as_json, text)
 
 
 def _version(wanted: bool) -> None:

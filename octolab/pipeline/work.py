@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from octolab.errors import UserError
 from octolab.pipeline.graph import Graph, Node
 from octolab.pipeline.keys import is_data
 from octolab.pipeline.origins import problems_of
@@ -16,9 +17,11 @@ from octolab.recipe.stages import EvaluateStage, RLStage, TrainStage
 from octolab.store.stage import StageIO
 from octolab.tasks.few_shot import exemplars_for, few_shot_prompt, few_shot_stops
 from octolab.tasks.problems import Problem
+from octolab.tasks.rows import BadCounts
 from octolab.tasks.templates import template
 from octolab.tokens.permutation import key_of
 from octolab.tokens.shards import Shards
+from octolab.verify import gold_audit
 
 
 def open_shards(run: Run, node: Node) -> dict[str, Shards]:
@@ -59,12 +62,28 @@ def rl(run: Run, node: Node, io: StageIO) -> Result:
     stage = node.spec
     assert isinstance(stage, RLStage)
     problems, bad = problems_of(run.recipe, stage.prompts)
+    if stage.reward is None:  # a user's own grader may read golds in its own way
+        problems = _gradable(problems, bad, stage.prompts)
     say_bad(bad, f"prompts {stage.prompts}", io)
     parent = run.output(node.parents["from"], "checkpoint")
     summary = train_rl(stage, parent, problems, template(stage.template), node.seed, io)
     saved = latest(io.out)
     assert saved is not None
     return summary, {"checkpoint": saved}
+
+
+def _gradable(problems: list[Problem], bad: BadCounts, name: str) -> list[Problem]:
+    """The problems whose gold verifies against itself; no completion could be right about the others.
+
+    Raises UserError where none is left.
+    """
+    ungradable = {found.index for found in gold_audit(problem.answer for problem in problems)}
+    for index in sorted(ungradable):
+        bad.add("its gold does not verify against itself", f"{problems[index].id}: {problems[index].answer[:80]!r}")
+    kept = [problem for index, problem in enumerate(problems) if index not in ungradable]
+    if not kept:
+        raise UserError(f"prompts {name!r}: no gold verifies against itself; see `octolab verify` for what is wrong")
+    return kept
 
 
 def evaluate(run: Run, node: Node, io: StageIO) -> Result:
@@ -79,6 +98,10 @@ def evaluate(run: Run, node: Node, io: StageIO) -> Result:
     for name in stage.benchmarks:
         problems, bad = problems_of(run.recipe, name)
         say_bad(bad, f"benchmark {name}", io)
+        ungradable = gold_audit(problem.answer for problem in problems)
+        if ungradable:
+            first = problems[ungradable[0].index]
+            io.log(f"benchmark {name}: {len(ungradable)} golds cannot be matched by any answer (first: {first.id})")
         problems = problems[: stage.limit]
         called = name if stage.reading is None else f"{name}@{stage.reading}"
         stops = (*frame.stop_strings, *stage.stop_strings)

@@ -8,6 +8,7 @@ is text, which matches nothing but itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from octolab.verify.formula import Unreadable, parse_formula
@@ -47,6 +48,7 @@ _CLOCK = re.compile(r"([0-9]{1,2})()()\s*([AaPp])\.?\s?[Mm]\.?")
 _BASE = re.compile(r"(-?[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\s*_\s*(?:\{\s*([0-9]{1,2})\s*\}|([0-9]{1,2}))")
 _MATRIX = re.compile(r"[(\[]?\s*\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(.*)\\end\{\1\}\s*[)\]]?", re.DOTALL)
 _PERCENT = re.compile(r"(?<=[0-9}\s)])\s*(?:per\s?cent|pct|percentage)\.?$", re.IGNORECASE)
+_FOR_ALL = re.compile(r"(?<=\S),?\s+(?:for (?:all|any|every|each)|\\forall)\s[^0-9,;]*$")  # "for all real x"
 _SPACED_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _NOTHING = frozenset(
     ["\\varnothing", "no solution", "no solutions", "none", "empty set", "dne", "does not exist", "no real solution"]
@@ -63,7 +65,7 @@ class Answer:
     text: the normal form. numeral: of a number. tree: of a number or expression, `multiple` applied. unit: "" if
     there is none. items: the parts of a compound; the sides of a relation; the cells of a matrix, row by row.
     mark: the brackets of a tuple or interval, the operators of a relation (one space apart), "and", "or" or "," of a
-    list, the number of columns of a matrix, the base of a number, "a" or "p" of a time.
+    list, the number of columns of a matrix, digits and base of a number, "a" or "p" of a time.
     """
 
     kind: str
@@ -86,7 +88,7 @@ def canonical(tidied: str) -> str:
         tidied = _OPERATOR.sub(lambda found: _OPERATORS.get(found[0], found[0]), tidied)
     if "$" in tidied[1:]:
         tidied = re.sub(r"(?<=[^\\])\$", " ", tidied)
-    return _PERCENT.sub("%", " ".join(tidied.split()))
+    return _PERCENT.sub("%", _FOR_ALL.sub("", " ".join(tidied.split())))
 
 
 def _read(text: str, letters: bool, levels: int) -> Answer:
@@ -118,7 +120,7 @@ def _simple(text: str) -> Answer | None:
         return Answer("time", clock[0], items=items, mark=clock[1])
     found = _BASE.fullmatch(text)
     if found and _are_digits(found[1], int(found[2] or found[3])):
-        return Answer("base", found[1].lower().lstrip("0"), mark=found[2] or found[3])
+        return Answer("base", form, mark=f"{found[1].lstrip('0')}_{found[2] or found[3]}")
     return None
 
 
@@ -132,7 +134,7 @@ def _compound(text: str, letters: bool, levels: int) -> Answer | None:
     """Lists, sets, relations, tuples, intervals, matrices: whatever has parts."""
 
     def parts_of(parts: list[str]) -> tuple[Answer, ...]:
-        return tuple(_read(part, letters, levels - 1) for part in parts)
+        return _both_signs(_read(part, letters, levels - 1) for part in parts)
 
     form = normal_form(text)
     found = _MATRIX.fullmatch(text)
@@ -169,6 +171,11 @@ def _compound(text: str, letters: bool, levels: int) -> Answer | None:
     return _bracketed(text, form, letters, levels)
 
 
+def _both_signs(items: Iterable[Answer]) -> tuple[Answer, ...]:
+    r"""The parts of a list, where `1 \pm \sqrt 5` is two of them."""
+    return tuple(part for item in items for part in (item.items if item.mark == "\\pm" else (item,)))
+
+
 def _bracketed(text: str, form: str, letters: bool, levels: int) -> Answer | None:
     """A tuple, an interval, a set in braces, or one answer in brackets."""
     found = re.fullmatch(r"(\(|\[|\\\{|\{)(.*)(\)|\]|\\\}|(?<!\\)\})", text, re.DOTALL)
@@ -183,7 +190,7 @@ def _bracketed(text: str, form: str, letters: bool, levels: int) -> Answer | Non
         bar = split(content, "|") if len(parts) == 1 else []
         if len(bar) == 2:  # a set by its condition
             return _read(bar[1], letters, levels - 1)
-        items = tuple(_read(part, letters, levels - 1) for part in parts)
+        items = _both_signs(_read(part, letters, levels - 1) for part in parts)
         return Answer("set", form, items=items) if all(part.strip() for part in parts) else None
     if brackets not in ("()", "[)", "(]", "[]") or len(parts) > MAX_PARTS or not all(part.strip() for part in parts):
         return None
@@ -238,7 +245,7 @@ def _quantity_of(text: str, bare: str, unit: str, multiple: int, tree: Tree | No
     form = normal_form(text)
     if len(choices) > 1:
         items = tuple(Answer("expression", form, tree=choice, unit=unit) for choice in choices)
-        return Answer("list", form, items=items, mark=",")
+        return Answer("list", form, items=items, mark="\\pm")
     return Answer("expression", form, tree=tree, unit=unit)
 
 

@@ -32,7 +32,7 @@ from octolab.verify.values import Costly, Undefined
 MAX_ANSWER = 300  # characters; a longer answer counts only where it repeats the gold to the letter
 
 _CHOICE = re.compile(r"\(([A-Za-z])\)")
-_CHOSEN = re.compile(r"(?:\(([A-Ja-j])\)|([A-Ja-j])\s?[).:]|([A-J])(?=\s))\s*\S.*", re.DOTALL)
+_CHOSEN = re.compile(r"(?:\(([A-Ja-j])\)|([A-Ja-j])\s?[).:])\s*\S.*", re.DOTALL)
 _ANY_CHOICE = re.compile(r"\([A-Ja-j]\)|(?<![A-Za-z])[A-J](?![A-Za-z])|(?<![A-Za-z])(?:or|and|not)(?![A-Za-z])")
 _LETTER = re.compile(r"[A-Ja-j]")
 _WORDS = re.compile(r"[^\W\d_]|[^\W\d_]{2,}(?:[ '.\-]+[^\W\d_]+)*")
@@ -125,7 +125,7 @@ def _chosen(answer: str) -> str | None:
     found = _CHOSEN.fullmatch(answer)
     if not found or len(_ANY_CHOICE.findall(answer)) > 1:
         return None
-    return (found[1] or found[2] or found[3]).casefold()
+    return (found[1] or found[2]).casefold()
 
 
 def _strip_choice(tidied: str) -> str:

@@ -20,7 +20,7 @@ from octolab.verify.values import Irrational, Undefined, context, exact, numeric
 
 DIGITS = 30
 CONFIRMING_DIGITS = 110
-LOST = 10  # digits that rounding may spoil, beyond what the size of the terms explains
+LOST = 10  # digits that rounding may spoil, beyond its estimate to first order
 POINTS = 4
 ENOUGH = 3  # points at which both sides must have been defined
 INTEGER_POINTS = 24  # floors of different expressions agree often, so more points are needed
@@ -86,7 +86,7 @@ def _always(agrees: Callable[[int, dict[str, Fraction]], bool], symbols: list[st
 
 
 def _points(symbols: list[str], integers: bool) -> Iterator[dict[str, Fraction]]:
-    """Values for the symbols: the same in every process. First positive, then of both signs, then positive."""
+    """Values for the symbols, the same in every process: all positive at every other point, else of both signs."""
     if integers:
         for number in range(INTEGER_POINTS):
             yield {name: Fraction(_noise(name, number) % (12 * (1 + number // 6)) + 1) for name in symbols}
@@ -94,8 +94,8 @@ def _points(symbols: list[str], integers: bool) -> Iterator[dict[str, Fraction]]
     for number in range(4 * POINTS):
         yield {
             name: Fraction(_noise(name, number) % 10**34 + 10**32, 4 * 10**33)
-            * (-1 if number % 2 and _noise(name, -number) % 2 else 1)
-            for name in symbols
+            * (-1 if number % 2 and (place + number // 2) % 2 == 0 else 1)
+            for place, name in enumerate(symbols)
         }
 
 
@@ -104,24 +104,14 @@ def _noise(name: str, number: int) -> int:
 
 
 def _same_at(a: Tree, b: Tree, digits: int, at: dict[str, Fraction]) -> bool:
-    x, y, largest = _values(a, b, digits, at)
-    mp = context(digits)
-    return abs(x - y) <= mp.mpf(10) ** (largest - digits + LOST)
+    x, y, error = _values(a, b, digits, at)
+    return abs(x - y) <= context(digits).mpf(10) ** (error - digits + LOST)
 
 
 def _values(a: Tree, b: Tree, digits: int, at: dict[str, Fraction]) -> tuple[Any, Any, float]:
-    """Both values and the size of their largest terms. Raises Undefined where the point is to be passed over."""
+    """Both values and the larger error (see `numeric`). Raises Undefined where the point is to be passed over."""
     mp = context(digits)
-    values, sizes, undefined = [], [], 0
-    for tree in (a, b):
-        try:
-            value, size = numeric(tree, digits, at)
-            if at and mp.im(value) != 0 and "i" not in operations_of(a) | operations_of(b):
-                raise Undefined("not real")
-            values.append(value)
-            sizes.append(size)
-        except Undefined:
-            undefined += 1
-    if undefined:
-        raise Undefined("one side has no value here")
-    return values[0], values[1], max(sizes)
+    (x, error_x), (y, error_y) = numeric(a, digits, at), numeric(b, digits, at)
+    if at and (mp.im(x) != 0 or mp.im(y) != 0) and "i" not in operations_of(a) | operations_of(b):
+        raise Undefined("not real")
+    return x, y, max(error_x, error_y)

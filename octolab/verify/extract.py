@@ -29,6 +29,10 @@ _NUMBER = re.compile(
 )
 
 
+_CHOICE = re.compile(r"(?:option|choice)?\s*\(?([A-Ea-e])(?:\)|(?![A-Za-z0-9'])(?!\s*[=+*/^-]))", re.IGNORECASE)
+_CHOICE_INSIDE = re.compile(r"\(([A-Ea-e])\)")
+
+
 def answer_part(text: str) -> str:
     """What follows the last `</think>` (all of the text where there is none), bounded to `MAX_TEXT`."""
     return text[-MAX_TEXT:].rpartition("</think>")[2]
@@ -75,15 +79,32 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return last
 
 
+def phrase_choice(text: str) -> str | None:
+    """As `phrase`, for multiple choice: the letter that the phrase begins with or names in parentheses."""
+    span = phrase(text)
+    found = _CHOICE.match(span) or _CHOICE_INSIDE.search(span) if span else None
+    return next(filter(None, found.groups())) if found else None
+
+
+def last_choice(text: str) -> str | None:
+    """The last letter in parentheses."""
+    found = _last(_CHOICE_INSIDE, text)
+    return found[1] if found else None
+
+
 Extractor = Callable[[str], str | None]
 _USUAL: tuple[tuple[str, Extractor], ...] = (("phrase", phrase),)
 _WORD_PROBLEM: tuple[tuple[str, Extractor], ...] = (("phrase", phrase_number), ("last number", last_number))
 # What evaluation reads where there is no box, for the benchmarks that differ from the usual.
-ADAPTERS = dict.fromkeys(("gsm8k", "svamp", "asdiv", "mawps", "tabmwp"), _WORD_PROBLEM)
+WORD_PROBLEMS = ("gsm8k", "svamp", "asdiv", "mawps", "tabmwp")
+ADAPTERS = dict.fromkeys(WORD_PROBLEMS, _WORD_PROBLEM) | dict.fromkeys(
+    ("mathqa", "mmlu_stem", "sat"), (("phrase", phrase_choice), ("last choice", last_choice))
+)
 
 
 def extract(completion: str, mode: str, task: str | None) -> tuple[str | None, str]:
-    """The answer span of a completion, or None, and how it was found: `box`, `phrase`, `last number`, `none`.
+    """The answer span of a completion, or None, and how it was found: `box`, `phrase`, `last number`, `last choice`,
+    `none`.
 
     Mode `rl` reads the last box and nothing else. Mode `eval` reads the box and, where it is missing, unclosed
     or empty, what the task's adapter reads. Cutting a completion at its stop strings is the caller's work.

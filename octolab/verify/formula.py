@@ -28,7 +28,7 @@ _ALIASES = {
     "asin": "arcsin", "acos": "arccos", "atan": "arctan", "arsinh": "arcsinh", "arcosh": "arccosh",
     "artanh": "arctanh", "cosec": "csc", "tg": "tan", "ctg": "cot", "arctg": "arctan",
 }  # fmt: skip
-_GREEK = frozenset(
+GREEK = frozenset(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma "
     "varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar "
     "aleph mho odot".split()
@@ -107,6 +107,8 @@ class _Parser:
             elif self.next in ("/", "\\div"):
                 self.take()
                 left = ("/", left, self.signed())
+                if self.next in ("/", "\\div"):
+                    raise Unreadable("a / b / c can be read in two ways")
             elif self.starts_atom():
                 left = self.beside(left)
             else:
@@ -192,6 +194,14 @@ class _Parser:
         self.expect("}")
         return inner
 
+    def one_digit_or_group(self) -> Tree:
+        r"""As `group`, but of bare digits only the first: `\frac12`."""
+        token = self.next
+        if len(token) > 1 and token.isdigit():
+            self.tokens[self.place : self.place + 1] = [token[0], token[1:]]
+            self.next = token[0]
+        return self.group()
+
     def atom(self) -> Tree:
         token = self.take()
         if not token:
@@ -227,7 +237,7 @@ class _Parser:
             self.expect(close)
             return (op, inner)
         if name == "frac":
-            return ("/", self.group(), self.group())
+            return ("/", self.one_digit_or_group(), self.one_digit_or_group())
         if name == "binom":
             return ("binom", self.group(), self.group())
         if name == "sqrt":
@@ -238,7 +248,7 @@ class _Parser:
             return ("root", degree, self.group())
         if name in ("pi", "infty"):
             return ("inf",) if name == "infty" else ("pi",)
-        if name in _GREEK:
+        if name in GREEK:
             return self.symbol(name)
         if name in _ACCENTS:
             return self.symbol(f"{name} {self.plain_group()}")

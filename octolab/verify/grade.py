@@ -13,7 +13,8 @@ from time import perf_counter
 from typing import Any
 
 from octolab.verify.compare import MAX_ANSWER, compare, type_gold
-from octolab.verify.extract import extract
+from octolab.verify.extract import WORD_PROBLEMS, extract
+from octolab.verify.shapes import NUMBERS
 from octolab.verify.verdict import Verdict
 
 MODES = ("rl", "eval")
@@ -63,7 +64,9 @@ def verify(gold: str, completion: str, *, mode: str = "rl", task: str | None = N
     typed = type_gold(gold)
     if typed.kind == "empty":
         return Verdict("error", None, typed.kind, "the gold answer is empty", _ms_since(start))
-    span, found = extract(completion, mode, task)
+    # "The answer is yes": a word problem whose answer is no number is read as any other text.
+    named = task not in WORD_PROBLEMS or typed.kind in NUMBERS
+    span, found = extract(completion, mode, task if named else None)
     if span is None:
         return Verdict("no_answer", None, typed.kind, found, _ms_since(start))
     verdict, method = compare(typed, span, TOLERANCES.get(task or ""))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 
 from octolab.verify.answers import Answer
+from octolab.verify.formula import GREEK
 
-_GREEK = r"\\(?!frac|sqrt|cdot|times|pm|mp|log|ln|sin|cos|tan|cot|sec|csc|infty|pi\b|binom|begin)[A-Za-z]+"
+_GREEK = rf"\\(?:{'|'.join(sorted(GREEK))})"
 _SUBSCRIPT = r"(?:_ (?:\{[^{}]*\}|\S+))?"
 _LETTER = rf"(?:[A-Za-z]|{_GREEK})(?: {_SUBSCRIPT})?(?: ')*"
 _RUN = r"[A-Z](?: [A-Z0-9'])+"  # a segment, triangle or area by its corners
@@ -32,7 +33,7 @@ def name_of(side: Answer) -> str | None:
     if side.kind == "ratio":
         names = [name_of(item) for item in side.items]
         return None if None in names else " : ".join(name or "" for name in names)
-    return side.text if _NAME.fullmatch(side.text) else None
+    return side.text if _NAME.fullmatch(side.text) and not side.text.lower().startswith("n o t ") else None
 
 
 def arguments_of(name: str) -> list[str]:

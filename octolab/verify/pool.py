@@ -61,7 +61,8 @@ class Verifier:
     Exceeding the deadline or the memory gives `timeout`. A worker that dies on an answer is replaced and the
     answer tried once more on a fresh worker, then it is an `error`; so is a grader that raises. Other answers
     of the batch are not touched. May be used from any thread (calls take turns) and from asyncio through
-    `asyncio.to_thread`, but not from a process forked off the one that made it. Workers end with `close`, with
+    `asyncio.to_thread`; pickled to another process, as Ray does, it becomes a pool of that process. It does not work
+    in a process forked off the one that made it. Workers end with `close`, with
     the last reference to the pool, and with the parent process, even one killed by SIGKILL.
 
     Raises UserError if the grader cannot be imported.
@@ -99,6 +100,11 @@ class Verifier:
         except BaseException:
             self.close()
             raise
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process (Ray, multiprocessing), it becomes a pool of that process with the same settings."""
+        settings = self._settings
+        return Verifier, (self.workers, self.seconds, settings["memory_mb"], settings["grader"])
 
     def __enter__(self) -> Verifier:
         return self

@@ -47,7 +47,7 @@ def same_scalar(gold: Answer, answer: Answer, tolerance: Fraction | None = None)
     if gold.tree is None or answer.tree is None:
         return None
     factor = conversion(gold.unit, answer.unit)
-    if factor is None:
+    if factor is None or not symbols_of(answer.tree) <= symbols_of(gold.tree):
         return None
     if gold.numeral and answer.numeral:
         numeral = answer.numeral if factor == 1 else replace(answer.numeral, value=answer.numeral.value * factor)
@@ -55,16 +55,13 @@ def same_scalar(gold: Answer, answer: Answer, tolerance: Fraction | None = None)
     theirs: Tree = answer.tree if factor == 1 else ("*", answer.tree, ("n", factor))
     if _rounds(answer.numeral, gold.tree) or _rounds(gold.numeral, theirs):
         return "rounded"
+    if {gold.unit, answer.unit} == {"degree", ""} and "pi" in operations_of(gold.tree) | operations_of(theirs):
+        ours = ("deg", gold.tree) if gold.unit else gold.tree
+        if same_value(ours, ("deg", theirs) if answer.unit else theirs):
+            return "value"
     if gold.numeral is not None and not is_finished(answer.tree, gold.numeral):
         return None
-    if same_value(gold.tree, theirs):
-        return "value"
-    if (gold.unit == "degree") != (answer.unit == "degree") and "pi" in operations_of(gold.tree) | operations_of(
-        theirs
-    ):
-        ours = ("deg", gold.tree) if gold.unit == "degree" else gold.tree
-        return "value" if same_value(ours, ("deg", theirs) if answer.unit == "degree" else theirs) else None
-    return None
+    return "value" if same_value(gold.tree, theirs) else None
 
 
 def same_ratio(gold: Answer, answer: Answer) -> str | None:

@@ -24,7 +24,7 @@ _COORDINATES = frozenset("xyztr")
 
 def same_answer(gold: Answer, answer: Answer, tolerance: Fraction | None = None) -> str | None:
     """How two answers are the same, or None. Raises Costly, Undefined."""
-    if gold.text == answer.text and gold.kind == answer.kind != "empty" and gold.unit == answer.unit:
+    if gold.text == answer.text != "" and gold.kind == answer.kind and gold.unit == answer.unit:
         return "text"
     if gold.kind == "equation":
         return _equation(gold, answer, tolerance)
@@ -52,7 +52,7 @@ def same_answer(gold: Answer, answer: Answer, tolerance: Fraction | None = None)
     if gold.kind == "ratio":
         return scalars.same_ratio(gold, answer)
     if gold.kind == "base":
-        return "base" if (gold.text, gold.mark) == (answer.text, answer.mark) and answer.kind == "base" else None
+        return "base" if answer.kind == "base" and gold.mark == answer.mark else None
     return None
 
 
@@ -145,6 +145,8 @@ def _set(gold: Answer, answer: Answer) -> str | None:
         if gold.kind == answer.kind == "inequality" and not _same_variable(gold, answer):
             return None
         return gold.kind if same_set(ours, theirs) else None
+    if ours is not None:  # 2x + 3 < 5 restates x < 1
+        return None
     if gold.kind != answer.kind or len(gold.items) != len(answer.items):
         return None
     if gold.kind == "inequality":

@@ -30,7 +30,7 @@ _TABLE: dict[str, dict[str, tuple[str, str]]] = {
     "pounds sterling": {"£": ("1", "GBP")},
     "euro": {"euro": ("1", "€ EUR")},
     "angle": {"degree": ("1", "deg")},
-    "temperature": {"C": ("1", "Celsius")},
+    "temperature": {"Celsius": ("1", "")},
     "month": {"month": ("1", "")},
     "year": {"year": ("1", "yr")},
 }  # fmt: skip
@@ -48,10 +48,11 @@ _NOT_A_UNIT = frozenset(
     "any all no none yes answer except plus minus times mod modulo half quarter third point squared cubed factorial "
     "per cent infinity choose over by sin cos tan cot sec csc log ln exp sqrt frac pi max min gcd lcm".split()
 )
-_TAIL = re.compile(r"\s*\(\s*([^()]{1,60})\s*\)$|(?<![\\A-Za-z])([A-Za-z$][A-Za-z ./\-]{0,60})$")
+_TAIL = re.compile(r"\s+\(\s*([A-Za-z][A-Za-z .]{2,60})\)$|(?<![\\A-Za-z])([A-Za-z$][A-Za-z ./\-]{0,60})$")
 _POWER = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?$")
 _MONEY = {"$": "dollar", "£": "£", "€": "euro"}
-_DEGREE = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})$")
+_ANGLE_OF = re.compile(r"sin|cos|tan|cot|sec|csc")  # the sign belongs to the argument: \\sin 15^\\circ
+_DEGREE = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})\s*(C|F)?$")
 
 
 def split_unit(tidied: str, letters: bool = True) -> tuple[str, str, int]:
@@ -65,8 +66,9 @@ def split_unit(tidied: str, letters: bool = True) -> tuple[str, str, int]:
     found = re.match(r"\\?([$£€])\s*(?=[^\s$£€])", tidied)
     if found:
         unit, tidied = _MONEY[found[1]], tidied[found.end() :]
-    if _DEGREE.search(tidied):
-        return _DEGREE.sub("", tidied), unit or "degree", multiple
+    degree = _DEGREE.search(tidied)
+    if degree and not _ANGLE_OF.search(tidied):
+        return tidied[: degree.start()], unit or (f"°{degree[1]}" if degree[1] else "degree"), multiple
     power = _POWER.search(tidied)
     body = tidied[: power.start()] if power else tidied
     found = _TAIL.search(body)

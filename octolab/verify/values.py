@@ -107,131 +107,135 @@ def context(digits: int) -> Any:
 
 
 def numeric(tree: Tree, digits: int, at: Mapping[str, Fraction]) -> tuple[Any, float]:
-    """The value of a tree with its symbols set to rational numbers, and the log10 of the largest term met.
+    """The value of a tree with its symbols set to rational numbers, and how large its rounding error may be.
 
-    The second number says how far rounding may have spoilt the first: its absolute error is about
-    10 ** (second - digits). Complex where a root or logarithm of a negative number is. Raises Undefined, Costly.
+    The second number is the log10 of the error for arithmetic with an error of 1: with `digits` significant digits the
+    absolute error is about 10 ** (second - digits). The value is complex where a root or logarithm of a negative
+    number is. Raises Undefined, Costly.
     """
     mp = context(digits)
-    evaluator = _Evaluator(mp, at)
     try:
-        value = evaluator.value(tree)
-    except (ZeroDivisionError, ValueError, OverflowError) as error:
-        raise Undefined(str(error)) from None
-    if not (mp.isfinite(value)):
-        raise Undefined("not a finite number")
-    return value, evaluator.largest
+        value, error = _Evaluator(mp, at).value(tree)
+    except (ZeroDivisionError, ValueError, OverflowError) as problem:
+        raise Undefined(str(problem)) from None
+    return value, error
 
 
 class _Evaluator:
-    """One evaluation: the context, the symbols' values, and the size of the largest intermediate result."""
+    """One evaluation. Each operation gives a value and the log10 of its error, propagated to first order."""
 
     def __init__(self, mp: Any, at: Mapping[str, Fraction]) -> None:
         self.mp, self.at = mp, at
-        self.largest = 0.0
 
-    def value(self, tree: Tree) -> Any:
+    def value(self, tree: Tree) -> tuple[Any, float]:
         op = tree[0]
-        if op == "n":
-            return self.kept(self.mp.mpf(tree[1].numerator) / tree[1].denominator)
-        if op == "s":
-            value = self.at[tree[1]]
-            return self.mp.mpf(value.numerator) / value.denominator
+        if op in ("n", "s"):
+            number = tree[1] if op == "n" else self.at[tree[1]]
+            return self.checked(self.mp.mpf(number.numerator) / number.denominator, -math.inf)
         if op in ("pi", "e", "i"):
-            return {"pi": +self.mp.pi, "e": +self.mp.e, "i": self.mp.mpc(0, 1)}[op]
+            return self.checked({"pi": +self.mp.pi, "e": +self.mp.e, "i": self.mp.mpc(0, 1)}[op], -math.inf)
         if op == "inf":
             raise Undefined("infinity in an expression")
         if op == "f":
-            return self.kept(self.function(tree[1], self.value(tree[2])))
-        return self.kept(getattr(self, _METHODS[op])(*(self.value(part) for part in tree[1:])))
+            return self.checked(*self.function(tree[1], *self.value(tree[2])))
+        parts = [self.value(part) for part in tree[1:]]
+        values, errors = [value for value, _ in parts], [error for _, error in parts]
+        return self.checked(*getattr(self, _METHODS[op])(*values, *errors))
 
-    def kept(self, value: Any) -> Any:
-        """The value, after noting its size. Raises Costly where it has too many digits."""
+    def checked(self, value: Any, error: float) -> tuple[Any, float]:
+        """The value and its error, which is at least that of rounding it. Raises Costly for too many digits."""
         size = self.log10(value)
         if size > MAX_LOG10:
             raise Costly("a number with too many digits")
-        if size > self.largest:
-            self.largest = size
-        return value
+        return value, max(error, size)
 
     def log10(self, value: Any) -> float:
-        """Size of a number, from its binary exponent."""
-        exponent = self.mp.mag(value)
-        if exponent == self.mp.ninf:
-            return -math.inf
+        """Size of a number, from its binary exponent; -inf for 0."""
         if not self.mp.isfinite(value):
             raise Undefined("not a finite number")
-        return float(exponent) * 0.30103
+        exponent = self.mp.mag(value)
+        return -math.inf if exponent == self.mp.ninf else float(exponent) * 0.30103
 
-    def add(self, a: Any, b: Any) -> Any:
-        return a + b
+    def add(self, a: Any, b: Any, ea: float, eb: float) -> tuple[Any, float]:
+        return a + b, max(ea, eb)
 
-    def multiply(self, a: Any, b: Any) -> Any:
-        return a * b
+    def multiply(self, a: Any, b: Any, ea: float, eb: float) -> tuple[Any, float]:
+        return a * b, max(ea + self.log10(b), eb + self.log10(a))
 
-    def divide(self, a: Any, b: Any) -> Any:
+    def divide(self, a: Any, b: Any, ea: float, eb: float) -> tuple[Any, float]:
         if b == 0:
             raise Undefined("division by zero")
-        return a / b
+        size = self.log10(b)
+        return a / b, max(ea - size, eb + self.log10(a) - 2 * size)
 
-    def negate(self, a: Any) -> Any:
-        return -a
+    def negate(self, a: Any, ea: float) -> tuple[Any, float]:
+        return -a, ea
 
-    def raise_to(self, base: Any, exponent: Any) -> Any:
+    def raise_to(self, base: Any, exponent: Any, ea: float, eb: float) -> tuple[Any, float]:
         if base == 0:
             if self.mp.im(exponent) != 0 or self.mp.re(exponent) <= 0:
                 raise Undefined("0 to a power that is not positive")
-            return self.mp.mpf(0)
-        size = abs(self.mp.log(abs(base))) / math.log(10) * abs(exponent)
-        if size > MAX_LOG10:
+            return self.mp.mpf(0), ea
+        logarithm = self.mp.log(abs(base))
+        if abs(logarithm) / math.log(10) * abs(exponent) > MAX_LOG10:
             raise Costly("a power with too many digits")
-        return self.mp.power(base, exponent)
+        value = self.mp.power(base, exponent)
+        relative = max(ea - self.log10(base) + self.log10(exponent), eb + self.log10(logarithm))
+        return value, self.log10(value) + relative
 
-    def root(self, degree: Any, a: Any) -> Any:
+    def root(self, degree: Any, a: Any, ed: float, ea: float) -> tuple[Any, float]:
         if self.mp.im(degree) != 0 or degree == 0 or abs(degree) > MAX_LOG10:
             raise Undefined("a root of this degree")
-        if self.mp.im(a) == 0 and a < 0 and self.mp.isint(degree) and int(degree) % 2:
-            return -self.raise_to(-a, 1 / degree)
-        return self.raise_to(a, 1 / degree)
+        negative = self.mp.im(a) == 0 and a < 0 and self.mp.isint(degree) and int(degree) % 2
+        value, error = self.raise_to(-a if negative else a, 1 / degree, ea, ed - 2 * self.log10(degree))
+        return -value if negative else value, error
 
-    def absolute(self, a: Any) -> Any:
-        return abs(a)
+    def absolute(self, a: Any, ea: float) -> tuple[Any, float]:
+        return abs(a), ea
 
-    def floor(self, a: Any) -> Any:
-        return self.mp.floor(self.snapped(a))
+    def floor(self, a: Any, ea: float) -> tuple[Any, float]:
+        return self.mp.floor(self.snapped(a, ea)), -math.inf
 
-    def ceil(self, a: Any) -> Any:
-        return self.mp.ceil(self.snapped(a))
+    def ceil(self, a: Any, ea: float) -> tuple[Any, float]:
+        return self.mp.ceil(self.snapped(a, ea)), -math.inf
 
-    def snapped(self, a: Any) -> Any:
+    def snapped(self, a: Any, error: float) -> Any:
         """A real number, moved to the nearest integer where only rounding keeps it off."""
         if self.mp.im(a) != 0:
             raise Undefined("the floor of a complex number")
         near = self.mp.nint(a)
-        return near if abs(a - near) < self.mp.mpf(10) ** (self.largest + 8 - self.mp.dps) else a
+        return near if abs(a - near) < self.mp.mpf(10) ** (max(error, 0) + 8 - self.mp.dps) else a
 
-    def factorial(self, a: Any) -> Any:
+    def factorial(self, a: Any, ea: float) -> tuple[Any, float]:
         if abs(a) > MAX_ARGUMENT:
             raise Costly("a factorial of too large a number")
-        return self.mp.factorial(a)
+        value = self.mp.factorial(a)
+        return value, self.log10(value) + ea + 1
 
-    def binomial(self, a: Any, b: Any) -> Any:
+    def binomial(self, a: Any, b: Any, ea: float, eb: float) -> tuple[Any, float]:
         if max(abs(a), abs(b)) > MAX_ARGUMENT:
             raise Costly("a binomial of too large numbers")
-        return self.mp.binomial(a, b)
+        value = self.mp.binomial(a, b)
+        return value, self.log10(value) + max(ea, eb) + 1
 
-    def degrees(self, a: Any) -> Any:
-        return a * self.mp.pi / 180
+    def degrees(self, a: Any, ea: float) -> tuple[Any, float]:
+        return a * self.mp.pi / 180, ea - 1
 
-    def logarithm(self, base: Any, a: Any) -> Any:
-        return self.mp.log(a) / self.mp.log(base)
+    def logarithm(self, base: Any, a: Any, eb: float, ea: float) -> tuple[Any, float]:
+        value = self.mp.log(a) / self.mp.log(base)
+        return value, max(ea - self.log10(a), eb - self.log10(base) + self.log10(value)) - self.log10(self.mp.log(base))
 
-    def function(self, name: str, a: Any) -> Any:
+    def function(self, name: str, a: Any, ea: float) -> tuple[Any, float]:
         if name in ("exp", "sinh", "cosh", "tanh") and abs(a) > MAX_LOG10 * math.log(10):
             raise Costly("a power with too many digits")
         if self.log10(a) > 300:
             raise Costly("an argument with too many digits")
-        return getattr(self.mp, _FUNCTIONS.get(name, name))(a)
+        value = getattr(self.mp, _FUNCTIONS.get(name, name))(a)
+        size = self.log10(value)
+        if name == "ln":
+            return value, ea - self.log10(a)
+        # The derivatives of the others are at most about f or f squared, but for poles that points do not meet.
+        return value, ea + max(0.0, 2 * size if name in ("tan", "cot", "sec", "csc") else size)
 
 
 _METHODS = {

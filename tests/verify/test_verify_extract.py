@@ -49,8 +49,8 @@ def test_training_reads_the_last_box_and_nothing_else(completion: str, verdict: 
         ("3", r"\boxed{2. The answer is 3.", "gsm8k", "3"),
         ("24", "Final Answer: The final answer is $24$. I hope it is correct.", "math500", "24"),
         ("[2,5)", "Final Answer: The final answer is $[2,5)$. I hope it is correct.", "math500", "[2,5)"),
-        ("e", "Final Answer: The final answer is (E). I hope it is correct.", "mathqa", "(E)"),
-        ("B", "(A) is false. Not (C).\nFinal Answer: The final answer is (B). I hope it is.", "sat", "(B)"),
+        ("e", "Final Answer: The final answer is (E). I hope it is correct.", "mathqa", "E"),
+        ("B", "(A) is false. Not (C).\nFinal Answer: The final answer is (B). I hope it is.", "sat", "B"),
         ("x=5", "**Answer:** x = 5", None, "x = 5"),
     ],
 )
