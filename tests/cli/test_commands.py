@@ -14,6 +14,7 @@ from tiny_recipe import write_lines
 import octolab as package
 
 COMMANDS = ["run", "plan", "status", "report", "diff", "doctor", "sample", "gc", "train", "rl", "evaluate", "curate"]
+COMMANDS += ["verify"]
 
 
 @pytest.fixture

@@ -138,6 +138,20 @@ def test_damaged_problems_are_counted_and_named(tiny_recipe, tmp_path):
     contains(log, "prompts prompts: 1 passed over: not valid JSON", f"{prompts}:8", "field 'answer'", "prompts-6")
 
 
+def test_prompts_whose_gold_no_answer_can_match_are_named_and_left_out(tiny_recipe, tmp_path, refused):
+    prompts, out = tiny_recipe.parent / "prompts.jsonl", tmp_path / "run"
+    whole = prompts.read_text()
+    prompts.write_text(whole + '{"question": "broken?", "answer": "{1"}\n')
+    ours = "stages.rl.reward=null"
+    run(tiny_recipe, out, ours, only="rl/stable")
+    log = (out / "stages" / "rl" / "stable" / "log.txt").read_text()
+    contains(log, "prompts prompts: 1 passed over: its gold does not verify against itself", "prompts-6: '{1'")
+    prompts.write_text('{"question": "broken?", "answer": "{1"}\n')
+    contains(
+        refused("run", tiny_recipe, "--out", tmp_path / "other", "--only", "rl/stable", *sets(ours)), "no gold verifies"
+    )
+
+
 @pytest.mark.parametrize("torn", ["whole", "half", "no parquet at all"])
 def test_a_torn_parquet(refused, tiny_recipe, tmp_path, torn):
     import pyarrow as pa
