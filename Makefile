@@ -62,7 +62,7 @@ peers: .venv-peers/.installed
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt torch
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt \
-		transformers trl datasets accelerate safetensors tokenizers pydantic PyYAML zstandard
+		transformers trl datasets accelerate safetensors tokenizers pydantic PyYAML zstandard math-verify[antlr4_13_2]
 	@touch $@
 
 clean:

@@ -66,7 +66,8 @@ def main(
     """Entry point of a benchmark file.
 
     `cases` have `name`, optionally `target` (the ratio aimed at) and what the jobs need; the first is the headline.
-    `jobs` map `peer` and one or more of ours (`ours`, `ours compiled`) to functions that return {"rate": units/s}.
+    `jobs` map `peer` and one or more of ours (`ours`, `ours compiled`) to functions that return {"rate": units/s} and
+    whatever else is worth a line below the table.
     `flops_per_unit` gives the physical limit of a case: the probe's best rate over the FLOPs of one unit.
     """
     parser = argparse.ArgumentParser(description=title)
@@ -82,20 +83,27 @@ def main(
         sys.exit("the peers are not installed; run `make peers` first")
     results, probes = [], [probe()]
     for case in [case for case in cases if arguments.only in (None, case["name"])]:
-        rates = dict.fromkeys(jobs, 0.0)
+        rates, others = dict.fromkeys(jobs, 0.0), {}
         for _ in range(arguments.rounds):
             for job in jobs:
                 python = str(PEERS) if job == "peer" else sys.executable
-                rates[job] = max(rates[job], _run(python, script, job, case)["rate"])
+                found = _run(python, script, job, case)
+                rates[job] = max(rates[job], found.pop("rate"))
+                others[job] = found
             probes.append(probe())
         for job in jobs:
             if job != "peer":
                 ratio = rates[job] / rates["peer"]
                 entry = {"name": f"{case['name']}, {job}", "ours": rates[job], "peer": rates["peer"], "ratio": ratio}
-                results.append(entry | {"target": case.get("target")})
+                found = {"ours": others[job], "peer": others["peer"]}
+                results.append(entry | {"target": case.get("target"), "others": found})
     print(f"{title}\n\n| case | ours ({unit}) | peer ({unit}) | ratio |\n|---|---|---|---|")
     for entry in results:
         print(f"| {entry['name']} | {entry['ours']:,.0f} | {entry['peer']:,.0f} | {entry['ratio']:.2f} |")
+    for entry in results:
+        for side, numbers in entry["others"].items():
+            if numbers:
+                print(f"{entry['name']}, {side}: " + ", ".join(f"{name} {value:,g}" for name, value in numbers.items()))
     print(f"\nmatmul probe: {min(probes):.0f} to {max(probes):.0f} GFLOP/s\n")
     headline = results[0]
     limit = None
