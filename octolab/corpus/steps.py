@@ -13,7 +13,7 @@ from inspect import signature
 from typing import Any
 
 from octolab.corpus.decontaminate import decontaminate
-from octolab.corpus.deduplicate import exact_dedup
+from octolab.corpus.deduplicate import exact_dedup, minhash_dedup
 from octolab.corpus.document import Document, Dropped, Step, excerpt
 from octolab.corpus.extract import extract
 from octolab.errors import UserError, hint
@@ -29,6 +29,7 @@ UNDECODABLE = "undecodable text"
 STEPS: dict[str, Callable[..., Step]] = {
     "extract": extract,
     "exact_dedup": exact_dedup,
+    "minhash_dedup": minhash_dedup,
     "decontaminate": decontaminate,
 }
 
