@@ -62,7 +62,8 @@ peers: .venv-peers/.installed
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt torch
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt \
-		transformers trl datasets accelerate safetensors tokenizers pydantic PyYAML zstandard math-verify[antlr4_13_2]
+		transformers trl datasets accelerate safetensors tokenizers pydantic PyYAML zstandard math-verify[antlr4_13_2] \
+		datatrove[processing] daft trafilatura resiliparse
 	@touch $@
 
 clean:

@@ -1,7 +1,8 @@
-"""HTML to plain text, by resiliparse.
+"""HTML to plain text that keeps mathematics as LaTeX: formulas by `formulas`, the rest by resiliparse.
 
 In go documents that hold a page, in `metadata["html"]` or as their text, out come documents that hold what a reader
-would read. A document whose text is not HTML passes unchanged: extraction would swallow its `<` and `&`.
+would read, with the number of formulas of each kind in `metadata["formulas"]`. A document whose text is not HTML passes
+unchanged: extraction would swallow its `<` and `&`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from octolab.corpus.document import Document, Dropped, Step, excerpt
+from octolab.corpus.formulas import has_formulas, mark_formulas
 
 REASON = "no text in page"
 UNPARSED = "HTML cannot be parsed"
@@ -43,13 +45,17 @@ def _extracted(document: Document, main_content: bool) -> Document | Dropped:
         page = document.text
     from resiliparse.extract.html2text import extract_plain_text
 
+    source, formulas = mark_formulas(page) if has_formulas(page) else (page, None)
     try:
         text = extract_plain_text(
-            page, preserve_formatting=True, main_content=main_content, alt_texts=False, links=False
+            source, preserve_formatting=True, main_content=main_content, alt_texts=False, links=False
         )
     except ValueError:
         return Dropped(UNPARSED, document.id, excerpt(page))
+    metadata = {key: value for key, value in document.metadata.items() if key != "html"}
+    if formulas is not None:
+        text = formulas.restore(text)
+        metadata["formulas"] = formulas.counts
     if not text.strip():
         return Dropped(REASON, document.id, excerpt(page))
-    metadata = {key: value for key, value in document.metadata.items() if key != "html"}
     return Document(document.id, text.strip(), metadata)

@@ -46,13 +46,26 @@ _WORDS = re.compile(r"[^\W\d_]+(?:[ '.\-]+[^\W\d_]+)*\.?")
 _TIME = re.compile(r"([0-9]{1,2}):([0-5][0-9])(?::([0-5][0-9]))?\s*(?:([AaPp])\.?\s?[Mm]\.?)?")
 _CLOCK = re.compile(r"([0-9]{1,2})()()\s*([AaPp])\.?\s?[Mm]\.?")
 _BASE = re.compile(r"(-?[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\s*_\s*(?:\{\s*([0-9]{1,2})\s*\}|([0-9]{1,2}))")
-_MATRIX = re.compile(r"[(\[]?\s*\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(.*)\\end\{\1\}\s*[)\]]?", re.DOTALL)
+_MATRIX = re.compile(r"[(\[]?\s*\\begin\{([pbB]?matrix|smallmatrix|array)\}(.*)\\end\{\1\}\s*[)\]]?", re.DOTALL)
 _PERCENT = re.compile(r"(?<=[0-9}\s)])\s*(?:per\s?cent|pct|percentage)\.?$", re.IGNORECASE)
-_FOR_ALL = re.compile(r"(?<=\S),?\s+(?:for (?:all|any|every|each)|\\forall)\s[^0-9,;]*$")  # "for all real x"
+# "for all real x", "where k is an integer": what leaves the answer the same. Not "for all odd n".
+_FOR_ALL = re.compile(
+    r"(?<=\S),?\s+(?:for (?:all|any|every|each)|\\forall)\s+"
+    r"(?:(?:real|positive|integers?|natural|numbers?|values? of|\$?[A-Za-z](?![A-Za-z])\$?|\\in|\\mathbb\{[RNZ]\}"
+    r"|>\s*0)[\s.]*)+$"
+)
+_WHERE = re.compile(
+    r"(?<=\S)[,;]?\s*(?:where|for|with)?\s*\(?\s*(?:where\s+)?[a-z]\s*"
+    r"(?:\\in\s*\\mathbb\s*\{?\s*Z\s*\}?|is an(?:y| arbitrary)? integer)\s*\)?\.?$"
+)
+_VARIABLE = re.compile(r"[A-Za-z](?:_\{?\w+\}?)?|\\[a-z]+|\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])*\s*\)")
+_CONDITION = re.compile(r"\s*[A-Za-z]\s*(?:\\in\s*\\mathbb\s*\{?\s*R\s*\}?\s*)?(?:\||:)(.*)", re.DOTALL)
+_MODULO = re.compile(r"\(?\s*(?:\\[pb]?mod(?![a-z])|(?<![A-Za-z\\])mod(?![a-z]))\s*\{?\s*(\w+)\s*\}?\s*\)?")
 _SPACED_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _NOTHING = frozenset(
-    ["\\varnothing", "no solution", "no solutions", "none", "empty set", "dne", "does not exist", "no real solution"]
+    ["\\varnothing", "no solution", "no solutions", "none", "empty set", "no real solution", "no real solutions"]
 )
+_NOWHERE = frozenset(["dne", "does not exist"])
 _EVERYTHING = frozenset(["\\mathbb{R}", "all real numbers", "all reals", "real numbers", "all real number"])
 
 
@@ -88,7 +101,10 @@ def canonical(tidied: str) -> str:
         tidied = _OPERATOR.sub(lambda found: _OPERATORS.get(found[0], found[0]), tidied)
     if "$" in tidied[1:]:
         tidied = re.sub(r"(?<=[^\\])\$", " ", tidied)
-    return _PERCENT.sub("%", _FOR_ALL.sub("", " ".join(tidied.split())))
+    tidied = " ".join(tidied.split())
+    if "mod" in tidied:
+        tidied = _MODULO.sub(r" \\bmod \1", tidied)
+    return _PERCENT.sub("%", _FOR_ALL.sub("", _WHERE.sub("", tidied)))
 
 
 def _read(text: str, letters: bool, levels: int) -> Answer:
@@ -109,7 +125,9 @@ def _simple(text: str) -> Answer | None:
     form = normal_form(text)
     lowered = text.lower().rstrip(".")
     if lowered in _NOTHING or form == "\\{ \\}":
-        return Answer("set", form)
+        return Answer("set", "\\varnothing")
+    if lowered in _NOWHERE:
+        return Answer("text", "DNE")
     if text in _EVERYTHING or lowered in _EVERYTHING:
         return Answer("reals", form)
     found = _TIME.fullmatch(text) or _CLOCK.fullmatch(text)
@@ -159,9 +177,10 @@ def _compound(text: str, letters: bool, levels: int) -> Answer | None:
         if not all(side.strip() for side in sides) or len(sides) > 12:
             return None
         if operators == ["\\in"]:
-            return _read(sides[1], letters, levels - 1)
+            return _member(sides[0], _read(sides[1], letters, levels - 1))
         kind = "equation" if set(operators) <= {"=", "\\approx", "\\sim"} else "inequality"
-        return Answer(kind, form, items=parts_of(sides), mark=" ".join(operators))
+        items = tuple(_read(side, letters, levels - 1) for side in sides)
+        return Answer(kind, form, items=items, mark=" ".join(operators))
     if text.count(":") in (1, 2) and not text.startswith("\\{"):
         parts = split(text, ":")
         if len(parts) > 1:
@@ -176,6 +195,12 @@ def _both_signs(items: Iterable[Answer]) -> tuple[Answer, ...]:
     return tuple(part for item in items for part in (item.items if item.mark == "\\pm" else (item,)))
 
 
+def _member(element: str, of: Answer) -> Answer | None:
+    """`x \\in S` is S; `x^2 \\in S` and `x \\in 5` are not."""
+    sets = ("interval", "set", "union", "difference", "reals", "tuple")
+    return of if _VARIABLE.fullmatch(element.strip()) and of.kind in sets else None
+
+
 def _bracketed(text: str, form: str, letters: bool, levels: int) -> Answer | None:
     """A tuple, an interval, a set in braces, or one answer in brackets."""
     found = re.fullmatch(r"(\(|\[|\\\{|\{)(.*)(\)|\]|\\\}|(?<!\\)\})", text, re.DOTALL)
@@ -187,9 +212,9 @@ def _bracketed(text: str, form: str, letters: bool, levels: int) -> Answer | Non
         parts = split(content, ",")
     brackets = opening.lstrip("\\") + closing.lstrip("\\")
     if brackets == "{}":
-        bar = split(content, "|") if len(parts) == 1 else []
-        if len(bar) == 2:  # a set by its condition
-            return _read(bar[1], letters, levels - 1)
+        condition = _CONDITION.fullmatch(content) if len(parts) == 1 else None
+        if condition:
+            return _read(condition[1], letters, levels - 1)
         items = _both_signs(_read(part, letters, levels - 1) for part in parts)
         return Answer("set", form, items=items) if all(part.strip() for part in parts) else None
     if brackets not in ("()", "[)", "(]", "[]") or len(parts) > MAX_PARTS or not all(part.strip() for part in parts):

@@ -33,7 +33,10 @@ MAX_ANSWER = 300  # characters; a longer answer counts only where it repeats the
 
 _CHOICE = re.compile(r"\(([A-Za-z])\)")
 _CHOSEN = re.compile(r"(?:\(([A-Ja-j])\)|([A-Ja-j])\s?[).:])\s*\S.*", re.DOTALL)
-_ANY_CHOICE = re.compile(r"\([A-Ja-j]\)|(?<![A-Za-z])[A-J](?![A-Za-z])|(?<![A-Za-z])(?:or|and|not)(?![A-Za-z])")
+_ANY_CHOICE = re.compile(
+    r"\([A-Ja-j]\)|(?<![A-Za-z])[A-Za-j](?![A-Za-z])"
+    r"|(?<![A-Za-z])(?:or|and|not|incorrect|wrong|false)(?![A-Za-z])"
+)
 _LETTER = re.compile(r"[A-Ja-j]")
 _WORDS = re.compile(r"[^\W\d_]|[^\W\d_]{2,}(?:[ '.\-]+[^\W\d_]+)*")
 
@@ -110,6 +113,8 @@ def _by_type(gold: Gold, tidied: str, tolerance: Fraction | None) -> tuple[str, 
     answer = read(tidied, letters=shape.tree is None or not symbols_of(shape.tree))
     if shape.kind in NUMBERS:
         answer = value_of(answer)
+        if answer.kind == "set" and len(answer.items) == 1:
+            answer = answer.items[0]
         if answer.tree is None and answer.kind not in ("ratio", "infinity"):
             return "unparsed", "not a number"
         if answer.tree is not None and answer.numeral is None and symbols_of(answer.tree):

@@ -29,6 +29,7 @@ _NUMBER = re.compile(
 )
 
 
+_SEVERAL = re.compile(r"[0-9]\W{1,3}(?:or|and|to)\W{1,3}[0-9]", re.IGNORECASE)  # "18 or 19" is no number
 _CHOICE = re.compile(r"(?:option|choice)?\s*\(?([A-Ea-e])(?:\)|(?![A-Za-z0-9'])(?!\s*[=+*/^-]))", re.IGNORECASE)
 _CHOICE_INSIDE = re.compile(r"\(([A-Ea-e])\)")
 
@@ -60,7 +61,7 @@ def phrase_number(text: str) -> str | None:
     is 5 + 3 = 8 apples" is 8.
     """
     span = phrase(text)
-    if span is None or parse_numeral(tidy(span)) is not None:
+    if span is None or parse_numeral(tidy(span)) is not None or _SEVERAL.search(span):
         return span
     found = _NUMBER.search(span.rpartition("=")[2])
     return found[0] if found else None

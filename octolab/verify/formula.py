@@ -116,8 +116,10 @@ class _Parser:
 
     def beside(self, left: Tree) -> Tree:
         """Two factors side by side, or a mixed number."""
-        if (self.next[0] in _DIGITS or self.next[0] == ".") and self.tokens[self.place - 1] != ")":
-            raise Unreadable("a number stands right behind a factor")
+        if self.next[0] in _DIGITS or self.next[0] == ".":
+            before, first = self.tokens[self.place - 1], self.tokens[max(0, self.place - 2)]
+            if before[-1] in _DIGITS or (before in "eE" and first[-1] in _DIGITS):  # 1 2, 1e2000
+                raise Unreadable("a number stands right behind a number")
         is_fraction = self.next == "\\frac"
         right = self.power()
         if is_fraction and left[0] == "n" and left[1].denominator == 1 and right[0] == "/":
@@ -251,7 +253,10 @@ class _Parser:
         if name in GREEK:
             return self.symbol(name)
         if name in _ACCENTS:
-            return self.symbol(f"{name} {self.plain_group()}")
+            inside = self.plain_group()
+            if inside[:1] in _DIGITS:
+                raise Unreadable("an accent over digits")
+            return self.symbol(f"{name} {inside}")
         return self.function(name)
 
     def word(self, token: str) -> Tree:

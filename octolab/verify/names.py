@@ -20,6 +20,7 @@ _NAME = re.compile(
     rf"|{_LETTER}(?: \^ \{{ - 1 \}})? \( (?:{_LETTER}|[0-9]+)(?: , (?:{_LETTER}|[0-9]+))* \)"
     rf"|\| {_RUN} \||\| {_LETTER} \||(?:\\angle |\\triangle |\\overline )?(?:\{{ )?{_RUN}(?: \}})?"
     rf"|\\frac \{{ {_RUN} \}} \{{ {_RUN} \}}|{_RUN} / {_RUN}|\\angle [A-Z]"
+    rf"|\\frac \{{ {_LETTER} \}} \{{ {_LETTER} \}}"
     r"|[A-Za-z](?: [A-Za-z]){3,}"  # a word: "speed = 5"
 )
 _FUNCTION = re.compile(rf"{_LETTER}(?: \^ \{{ - 1 \}})? \( ({_LETTER}(?: , {_LETTER})*) \)")

@@ -2,7 +2,8 @@ r"""Numbers as they are written in answers, read exactly.
 
 In goes a tidied answer, out comes a `Numeral` (the exact value and how it was written) or None where the text is
 not one number: an integer or decimal with or without thousands separators, currency or percent sign, scientific
-notation, a fraction `a/b` or `\frac{a}{b}`, a mixed number `7\frac{3}{4}` or `7 3/4`. The value is a `Fraction`;
+notation, a fraction `a/b` or `\frac{a}{b}`, a mixed number `7\frac{3}{4}` or `7 3/4`, a
+repeating decimal `0.\overline{3}`. The value is a `Fraction`;
 no float is ever made, and an exponent is bounded before it is expanded.
 """
 
@@ -28,6 +29,12 @@ _FRACTION = re.compile(
     rf"(?P<whole>[0-9]+)?\s*\\frac\s*(?:\{{\s*(?P<top>{_SIGNED})\s*\}}|(?P<top_2>[0-9]))"
     rf"\s*(?:\{{\s*(?P<bottom>{_SIGNED})\s*\}}|(?P<bottom_2>[0-9]))"
     rf"|(?:(?P<whole_2>[0-9]+) )?(?P<top_3>{_UNSIGNED})\s*/\s*(?P<bottom_3>{_UNSIGNED})){_PERCENT}"
+)
+
+
+_REPEATING = re.compile(
+    rf"(?P<sign>[-+]?)\s*(?P<whole>[0-9]*)\.(?P<fixed>[0-9]*)\s*\\(?:overline|bar)\s*"
+    rf"(?:\{{\s*(?P<cycle>[0-9]+)\s*\}}|(?P<digit>[0-9])){_PERCENT}"
 )
 
 
@@ -65,7 +72,19 @@ def parse_numeral(tidied: str) -> Numeral | None:
     if found:
         return _decimal(found)
     found = _FRACTION.fullmatch(tidied)
-    return _fraction(found) if found else None
+    if found:
+        return _fraction(found)
+    found = _REPEATING.fullmatch(tidied)
+    return _repeating(found) if found else None
+
+
+def _repeating(found: re.Match[str]) -> Numeral:
+    r"""`0.1\overline{6}` is 1/10 + 6/90."""
+    fixed, cycle = found["fixed"], found["cycle"] or found["digit"]
+    scale = 10 ** len(fixed)
+    value = Fraction(int(found["whole"] + fixed or "0"), scale)
+    value += Fraction(int(cycle), scale * (10 ** len(cycle) - 1))
+    return Numeral(-value if found["sign"] == "-" else value, "fraction", percent=found["percent"] is not None)
 
 
 def _decimal(found: re.Match[str]) -> Numeral | None:

@@ -73,6 +73,9 @@ def _as_set(answer: Answer) -> RealSet | None:
         return tuple(Interval(end[0], end[0], end[1], end[1], True, True) for end in ends if end)
     if answer.kind == "inequality":
         return _solved(answer)
+    if answer.kind == "equation" and len(answer.items) == 2 and name_of(answer.items[0]):
+        end = _end(answer.items[1])
+        return (Interval(end[0], end[0], end[1], end[1], True, True),) if end and end[1] is not None else None
     parts = [_as_set(item) for item in answer.items]
     if not parts or any(part is None for part in parts):
         return None
@@ -80,7 +83,7 @@ def _as_set(answer: Answer) -> RealSet | None:
         return tuple(interval for part in parts if part for interval in part)
     if answer.kind == "difference" and len(parts) == 2 and parts[0] and parts[1]:
         return intersection(_merged(parts[0]), complement(_merged(parts[1])))
-    if answer.kind == "list" and all(item.kind == "inequality" for item in answer.items):
+    if answer.kind == "list" and all(item.kind in ("inequality", "equation") for item in answer.items):
         if len({name_of(_variable(item)) for item in answer.items}) != 1:
             return None
         joined = REALS

@@ -35,6 +35,10 @@ _FONT = re.compile(  # its argument may hold groups, as in \text{\frac{1}{2}}
     r"\{((?:[^{}]++|\{[^{}]*+\})*+)\}"
 )
 _SIZE = re.compile(r"\\(?:left|right)\s*\.|\\(?:left|right)(?![A-Za-z])")
+_LOOKS = re.compile(  # colour, size, an aligned formula of one line
+    r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:large|Large|LARGE|huge|small|bf|rm|it|displaystyle|textstyle|bigl|bigr|Bigl|Bigr|big|Big)"
+    r"(?![A-Za-z])|\\(?:begin|end)\{(?:aligned|gathered|align\*?|equation\*?)\}"
+)
 _SHORT_FRACTION = re.compile(r"\\frac\s*([0-9])\s*([0-9])")
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|\S", re.DOTALL)
 
@@ -58,7 +62,8 @@ def tidy(text: str) -> str:
             text, changed = _FONT.subn(r" \1 ", text)
             if not changed:
                 break
-        text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
+        text = _LOOKS.sub(" ", re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text))
+        text = text.replace("\\degree", "^\\circ")
         text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text)
     return _unwrap(" ".join(text.split()).rstrip(" ."))
 

@@ -7,9 +7,11 @@ A tree is `(op, *arguments)`: `("n", Fraction)`, `("s", name)`, `("pi",)`, `("e"
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 Tree = tuple[Any, ...]
+MAX_SIGNS = 3
 
 
 def symbols_of(tree: Tree) -> set[str]:
@@ -33,16 +35,27 @@ def rename(tree: Tree, names: dict[str, str]) -> Tree:
 
 
 def signs_chosen(tree: Tree) -> list[Tree]:
-    r"""The trees that `\pm` stands for: one without it, else two, with `\mp` opposite to `\pm`."""
-    if not {"pm", "mp"} & operations_of(tree):
-        return [tree]
-    return [_choose(tree, upper) for upper in (True, False)]
+    r"""The trees that `\pm` stands for: every choice of signs, but with `\mp` all signs are tied. [] if too many."""
+    count = _signs(tree)
+    if count > MAX_SIGNS:
+        return []
+    tied = "mp" in operations_of(tree)
+    choices = [(True,) * count, (False,) * count] if tied else product((True, False), repeat=count)
+    return [_choose(tree, list(choice)) for choice in choices] if count else [tree]
 
 
-def _choose(tree: Tree, upper: bool) -> Tree:
+def _signs(tree: Tree) -> int:
+    own = tree[0] in ("pm", "mp")
+    return own + sum(_signs(part) for part in tree[1:] if isinstance(part, tuple))
+
+
+def _choose(tree: Tree, upper: list[bool]) -> Tree:
+    """The tree with its signs chosen; takes one entry of `upper` for each."""
     op, *parts = tree
+    sign = (op == "pm") == upper.pop() if op in ("pm", "mp") else True
     chosen = [_choose(part, upper) if isinstance(part, tuple) else part for part in parts]
     if op in ("pm", "mp"):
         left, right = chosen
-        return ("+", left, right if (op == "pm") == upper else ("neg", right))
+        right = right if sign else ("neg", right)
+        return right if left == ("n", 0) else ("+", left, right)
     return (op, *chosen)

@@ -34,19 +34,26 @@ _TABLE: dict[str, dict[str, tuple[str, str]]] = {
     "month": {"month": ("1", "")},
     "year": {"year": ("1", "yr")},
 }  # fmt: skip
+_SPEEDS = {"mph": "mile / hour", "kph": "km / hour", "kmph": "km / hour", "kmh": "km / hour", "mps": "m / second"}
+_SMALL = frozenset(["of", "a", "an", "the"])
+# thirds, tenths, halves ... but not months, widths
+_PART = re.compile(
+    r"(?!(?:mon|wid|dep|leng|streng|grow|ear|clo|mo|pa|ba|mou|boo|bir)th?)(?:hal(?:f|ves)|quarters?|\w+(?:ths?|rds?))"
+)
 _KNOWN = {
     spelling: (kind, name, Fraction(size))
     for kind, units in _TABLE.items()
     for name, (size, others) in units.items()
     for spelling in (name, *others.split())
-}
+} | {name: ("", unit, Fraction(1)) for name, unit in _SPEEDS.items()}
 MULTIPLES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 # Words that qualify, negate or join a number instead of naming what is counted.
 _NOT_A_UNIT = frozenset(
     "or and not but maybe possibly perhaps approximately about around wrong incorrect correct right true false if when "
     "for where is are was than either neither nor otherwise with without to from between at least most more less fewer "
     "any all no none yes answer except plus minus times mod modulo half quarter third point squared cubed factorial "
-    "per cent infinity choose over by sin cos tan cot sec csc log ln exp sqrt frac pi max min gcd lcm".split()
+    "per cent infinity choose over by sin cos tan cot sec csc log ln exp sqrt frac pi max min gcd lcm base "
+    "remainder doubled tripled twice negative positive unless pair couple off impossible double triple".split()
 )
 _TAIL = re.compile(r"\s+\(\s*([A-Za-z][A-Za-z .]{2,60})\)$|(?<![\\A-Za-z])([A-Za-z$][A-Za-z ./\-]{0,60})$")
 _POWER = re.compile(r"\s*\^\s*\{?\s*([23])\s*\}?$")
@@ -81,7 +88,7 @@ def split_unit(tidied: str, letters: bool = True) -> tuple[str, str, int]:
             while words and words[0] in MULTIPLES:
                 multiple *= MULTIPLES[words.pop(0)]
             name = _name(words, power[1] if power else "")
-            if name is not None and (name or multiple > 1 or words == ["units"]):
+            if name is not None and (name or multiple > 1 or words[-1:] in (["units"], ["unit"])):
                 inner, inner_unit, inner_multiple = split_unit(rest, letters) if _DEGREE.search(rest) else (rest, "", 1)
                 return inner, name or unit or inner_unit, multiple * inner_multiple
     return tidied, unit, multiple
@@ -93,17 +100,26 @@ def _name(words: list[str], power: str) -> str | None:
     prefix = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}.get(words[0].lower() if words else "")
     if prefix:
         words, power = words[1:], prefix
-    names = []
+    names: list[str] = []
     for word in words:
-        if word.lower() in _NOT_A_UNIT and word != "per":
-            return None
+        if word == "per" or word == "/":
+            names.append("/")
+            continue
         known = _known(word)
-        if known is None and word not in ("/", "per", "of", "a", "an", "the") and len(word) < 3:
+        if known is None and (_changes_the_number(word.lower()) or (len(word) < 3 and word not in _SMALL)):
             return None
-        names.append("/" if word == "per" else known[1] if known else word.lower())
+        names += known[1].split() if known else [word.lower()]
     if names in (["units"], ["unit"]):
         names = []
     return " ".join(names) + (f"^{power}" if power and names else "")
+
+
+def _changes_the_number(word: str) -> bool:
+    """Whether a word negates, joins, qualifies or multiplies what stands before it, so that it names no unit."""
+    single = word.removesuffix("s")
+    if {word, single} & (_NOT_A_UNIT | MULTIPLES.keys()):
+        return True
+    return _PART.fullmatch(word) is not None
 
 
 def _known(word: str) -> tuple[str, str, Fraction] | None:
@@ -114,23 +130,36 @@ def _known(word: str) -> tuple[str, str, Fraction] | None:
 
 
 def conversion(gold: str, answer: str) -> Fraction | None:
-    """What the answer's quantity is multiplied by to be in the gold's unit; None where the units do not fit."""
+    """What the answer's quantity is multiplied by to be in the gold's unit; None where the units do not fit.
+
+    Units of known parts are compared by dimension (km / hour and m / second). Other names fit if the words of one are
+    among those of the other: `apples` and `red apples`.
+    """
     if not gold or not answer or gold == answer:
         return Fraction(1)
-    (gold_base, gold_power), (base, power) = _split_power(gold), _split_power(answer)
-    if gold_base in _KNOWN and base in _KNOWN:
-        gold_kind, _, gold_size = _KNOWN[gold_base]
-        kind, _, size = _KNOWN[base]
-        return (size / gold_size) ** power if (kind, power) == (gold_kind, gold_power) else None
-    if gold_base in _KNOWN or base in _KNOWN:
+    (ours, our_size), (theirs, size) = _dimension(gold), _dimension(answer)
+    if ours == theirs:
+        return size / our_size
+    words = [{_singular(word) for word in unit.split() if word not in _SMALL} for unit in (gold, answer)]
+    if any(word in _KNOWN or "/" in word or "^" in word for unit in (gold, answer) for word in unit.split()):
         return None
-    shared = {_singular(word) for word in gold.split()} & {_singular(word) for word in answer.split()}
-    return Fraction(1) if shared - {"/", "of", "a", "an", "the"} else None
+    return Fraction(1) if words[0] <= words[1] or words[1] <= words[0] else None
 
 
-def _split_power(unit: str) -> tuple[str, int]:
-    base, _, power = unit.partition("^")
-    return base, int(power or 1)
+def _dimension(unit: str) -> tuple[dict[str, int], Fraction]:
+    """Powers of the kinds of quantity (or of unknown words) in a unit, and its size in their base units."""
+    powers: dict[str, int] = {}
+    size, sign = Fraction(1), 1
+    for word in unit.split():
+        if word == "/":
+            sign = -1
+        elif word not in _SMALL:
+            base, _, exponent = word.partition("^")
+            kind, _, one = _KNOWN.get(base) or (_singular(base), base, Fraction(1))
+            power = sign * int(exponent or 1)
+            powers[kind] = powers.get(kind, 0) + power
+            size *= one**power
+    return powers, size
 
 
 def _singular(word: str) -> str:

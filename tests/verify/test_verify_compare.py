@@ -125,7 +125,7 @@ def terminating_digits(scaled: int, places: int) -> str:
         ("nan", "text"),
         ("inf", "text"),
         ("1_000", "text"),
-        ("0x10", "text"),
+        ("0x10", "expression"),
         (" ", "empty"),
         ("$$", "empty"),
         (r"\text{ }", "empty"),

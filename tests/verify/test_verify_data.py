@@ -66,6 +66,7 @@ MATH_VERIFY = {
     "a comma separates, it is not a decimal point": {5, 6, 7, 17},
     "prose is not searched for an answer": {13, 14, 15, 16, 61, 141, 142, 147, 156, 157, 159, 163, 169, 172},
     "a sum or product that is not worked out is the question": {30, 123, 124, 148},
+    "a part that is said twice is two parts": {194, 213},
     "their formulas end at a line break": {31, 32},
     "an escaped dollar sign opens no formula": {35},
     "the sides of the chain contradict each other": {98, 100, 101, 109, 114, 115},

@@ -64,6 +64,8 @@ def test_the_last_number_counts_for_word_problems_only() -> None:
     assert verify("7", completion, mode="eval", task="gsm8k").method == "last number/identical"
     assert verify("7", completion, mode="eval", task="math500").verdict == "no_answer"
     assert verify("7", completion, mode="rl", task="gsm8k").verdict == "no_answer"
+    for gold in ("18", "19"):
+        assert verify(gold, "The answer is 18 or 19.", mode="eval", task="gsm8k").verdict == "unparsed"
 
 
 @pytest.mark.parametrize(

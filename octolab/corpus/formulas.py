@@ -1,0 +1,226 @@
+r"""Formulas of a web page as LaTeX.
+
+In goes a page's HTML, out comes a parsed page in which every formula that HTML hides (MathML, KaTeX, MathJax scripts,
+AsciiMath, images, sub- and superscripts) is an opaque mark that text extraction cannot damage, and a `Formulas` that
+turns the marks, and whatever delimiters the page's own MathJax or KaTeX uses, into `$...$` and `$$...$$` afterwards.
+Pages without any of these are told by one regular expression and pass untouched.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import unquote, unquote_plus
+
+from octolab.corpus.asciimath import asciimath_to_latex
+from octolab.corpus.mathml import clean, mathml_to_latex
+
+_HIDDEN = re.compile(
+    r"<math[\s>]|class=[\"'][^\"']*(?:katex|MathJax|mwe-math|math-tex)|<mjx-|type=[\"']math/|<su[bp][\s>]"
+    r"|latex\.php|codecogs|mathtex\.cgi|mimetex\.cgi|cht=tx|class=[\"'][^\"']*\b(?:latex|tex)\b",
+    re.IGNORECASE,
+)
+_DELIMITED = re.compile(r"\\\(|\\\[|\\begin\{|\$\$|\$[^\s$]|inlineMath|displayMath|delimiters|asciimath", re.IGNORECASE)
+_ASCIIMATH = re.compile(r"asciimath", re.IGNORECASE)
+_LIBRARY = re.compile(r"mathjax|katex|asciimath|tex2jax", re.IGNORECASE)
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+# What LaTeX images are served by, with the formula in the address.
+_IMAGE_URL = re.compile(
+    r"(?:latex\.php\?.*?latex=|codecogs\.com/[a-z.]*?(?:latex|image)\?|(?:mathtex|mimetex)\.cgi\?|[?&]cht=tx.*?[?&]chl=)([^#]+)"
+    r"|chart\?.*?chl=([^&#]+).*?cht=tx",
+    re.IGNORECASE,
+)
+_IMAGE_CLASS = re.compile(r"\b(?:latex|tex|math|mwe-math-fallback-image-\w+|ee_img|wp-katex-eq)\b", re.IGNORECASE)
+_LOOKS_LIKE_LATEX = re.compile(r"\\[A-Za-z]+|[\^_]\{?\w|^[A-Za-z]$|[=<>+]")
+_NOTE = re.compile(r"(?:\[.*\]|st|nd|rd|th|tm|®|™|[a-z]?\*+|†)", re.IGNORECASE)
+_PAIR = re.compile(r"\[\s*([\"'])(.*?)\1\s*,\s*([\"'])(.*?)\3\s*\]", re.DOTALL)
+_KATEX_PAIR = re.compile(
+    r"left\s*:\s*([\"'])(.*?)\1\s*,\s*right\s*:\s*([\"'])(.*?)\3(?:\s*,\s*display\s*:\s*(true|false))?", re.DOTALL
+)
+_RENDERED = ".MathJax_Preview, .MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_CHTML"
+_IMAGE_STYLE = re.compile(r"\\(?:inline|displaystyle|dpi\{\d+\}|bg_\w+|fn_\w+)\s*")  # for the server of the image
+MAX_FORMULA = 5000  # characters between two delimiters
+
+
+@dataclass
+class Formulas:
+    """The formulas of one page: the texts behind the marks, delimiters, and how many of each kind there were."""
+
+    texts: list[str] = field(default_factory=list)
+    pairs: list[tuple[str, str, bool]] = field(default_factory=list)
+    asciimath: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def mark(self, text: str, kind: str | None) -> str:
+        """An opaque mark for a text; `kind` is counted."""
+        if kind:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.texts.append(text)
+        return f"{_OPEN}{len(self.texts) - 1}{_CLOSE}"
+
+    def restore(self, text: str) -> str:
+        """The extracted text with its delimiters as `$` and `$$` and its marks as what they stand for."""
+        for opening, closing, display in self.pairs:
+            pattern = re.compile(f"{re.escape(opening)}(.{{1,{MAX_FORMULA}}}?){re.escape(closing)}", re.DOTALL)
+            text = pattern.sub(partial(self._delimited, display), text)
+        if self.asciimath:
+            text = re.sub(
+                r"`([^`\n]{1,2000})`",
+                lambda found: self.mark(_wrapped(asciimath_to_latex(found[1]), False), "asciimath"),
+                text,
+            )
+        for _ in range(3):  # marks within formulas
+            text, changed = _MARK.subn(lambda found: self.texts[int(found[1])], text)
+            if not changed:
+                break
+        return text.replace("$\\begingroup$", "").replace("$\\endgroup$", "")  # Stack Exchange puts them around posts
+
+    def _delimited(self, display: bool, found: re.Match[str]) -> str:
+        inside = found[1]
+        return self.mark(_wrapped(clean(inside), display), "delimited") if inside.strip() else inside
+
+
+def _wrapped(latex: str, display: bool) -> str:
+    return f"$${latex}$$" if display else f"${latex}$"
+
+
+def has_formulas(html: str) -> bool:
+    """Whether a page may hold formulas that plain extraction would lose or leave in odd delimiters."""
+    return _HIDDEN.search(html) is not None or (
+        _LIBRARY.search(html) is not None and _DELIMITED.search(html) is not None
+    )
+
+
+def mark_formulas(html: str) -> tuple[Any, Formulas]:
+    """(parsed page with marks, what they stand for). The parse is resiliparse's and never fails on a str."""
+    from resiliparse.parse.html import HTMLTree
+
+    formulas = Formulas()
+    scripts = "".join(re.findall(r"<script\b[^>]*>(.*?)</script>", html, re.DOTALL | re.IGNORECASE))
+    if _LIBRARY.search(html):
+        formulas.pairs = delimiters(scripts)
+        formulas.asciimath = _ASCIIMATH.search(html) is not None
+    tree = HTMLTree.parse(html)
+    if tree.body is None:
+        return tree, formulas
+    if formulas.pairs:
+        _protect_code(tree, formulas)
+    if _HIDDEN.search(html):
+        _mark_scripts(tree, formulas)
+        _mark_mathml(tree, formulas)
+        _mark_images(tree, formulas)
+        _mark_scripts_of_letters(tree, formulas)
+    return tree, formulas
+
+
+def delimiters(scripts: str) -> list[tuple[str, str, bool]]:
+    r"""(opening, closing, display) of a page: the usual ones and those that its own configuration names.
+
+    `$...$` and `$$...$$` are what the text will have anyway and need no pair.
+    """
+    pairs = [("\\(", "\\)", False), ("\\[", "\\]", True)]
+    for name, display in (("inlineMath", False), ("displayMath", True)):
+        for found in re.finditer(name + r"[\"']?\s*:\s*\[((?:\s*\[.*?\]\s*,?)+)\s*\]", scripts, re.DOTALL):
+            pairs += [(_unescaped(pair[2]), _unescaped(pair[4]), display) for pair in _PAIR.finditer(found[1])]
+    for pair in _KATEX_PAIR.finditer(scripts):
+        pairs.append((_unescaped(pair[2]), _unescaped(pair[4]), pair[5] != "false"))
+    usable = [pair for pair in pairs if pair[0] and pair[1] and pair[0] not in ("$", "$$", "`")]
+    return sorted(dict.fromkeys(usable), key=lambda pair: -len(pair[0]))
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _replace(tree: Any, node: Any, text: str, display: bool = False) -> None:
+    new = tree.create_text_node(text)
+    if display:
+        block = tree.create_element("div")
+        block.append_child(new)
+        new = block
+    if node.parent is not None:
+        node.parent.replace_child(new, node)
+
+
+def _protect_code(tree: Any, formulas: Formulas) -> None:
+    """Delimiters in code are code."""
+    for node in tree.body.query_selector_all("code, textarea, pre"):
+        children = node.child_nodes
+        if len(children) == 1 and not node.query_selector_all("*") and re.search(r"[\\`]", node.text or ""):
+            _replace(tree, children[0], formulas.mark(node.text, None))
+
+
+def _mark_scripts(tree: Any, formulas: Formulas) -> None:
+    """MathJax 2: the source in `<script type="math/tex">`, what was rendered of it beside."""
+    nodes = tree.body.query_selector_all('script[type^="math/"]')
+    if nodes:
+        for rendered in tree.body.query_selector_all(_RENDERED):
+            if not rendered.query_selector_all('script[type^="math/"]'):
+                rendered.decompose()
+    for node in nodes:
+        kind, source = (node.getattr("type") or "").lower(), node.text or ""
+        display = "mode=display" in kind.replace(" ", "")
+        if "asciimath" in kind:
+            _replace(tree, node, formulas.mark(_wrapped(asciimath_to_latex(source), display), "asciimath"), display)
+        elif "mml" in kind:
+            _replace(tree, node, formulas.mark(_wrapped(_latex_of(source), display), "mathml"), display)
+        elif source.strip():
+            _replace(tree, node, formulas.mark(_wrapped(clean(source), display), "mathjax_script"), display)
+
+
+def _latex_of(mathml: str) -> str:
+    from resiliparse.parse.html import HTMLTree
+
+    body = HTMLTree.parse(mathml).body
+    found = body.query_selector_all("math") if body is not None else []
+    return mathml_to_latex(found[0]) if found else ""
+
+
+def _mark_mathml(tree: Any, formulas: Formulas) -> None:
+    """MathML, and the containers of KaTeX, MathJax 3 and Wikipedia that hold it beside a rendering of the same."""
+    for container in tree.body.query_selector_all(".katex-display, .katex, mjx-container, .mwe-math-element"):
+        if container.parent is None:
+            continue
+        found = container.query_selector_all("math")
+        classes = container.getattr("class") or ""
+        display = "katex-display" in classes or container.getattr("display") == "true"
+        if found:
+            latex = mathml_to_latex(found[0])
+            display = display or found[0].getattr("display") == "block"
+            kind = "katex" if "katex" in classes else "mathml"
+            if latex:
+                _replace(tree, container, formulas.mark(_wrapped(latex, display), kind), display)
+    for node in tree.body.query_selector_all("math"):
+        latex = mathml_to_latex(node)
+        display = node.getattr("display") == "block" or node.getattr("mode") == "display"
+        if latex:
+            _replace(tree, node, formulas.mark(_wrapped(latex, display), "mathml"), display)
+
+
+def _mark_images(tree: Any, formulas: Formulas) -> None:
+    for node in tree.body.query_selector_all("img"):
+        source, alt = node.getattr("src") or node.getattr("data-src") or "", (node.getattr("alt") or "").strip()
+        found = _IMAGE_URL.search(source)
+        latex = ""
+        if found:
+            raw = (found[1] or found[2]).split("&")[0]
+            latex = alt if _LOOKS_LIKE_LATEX.search(alt) else (unquote_plus if "%20" not in raw else unquote)(raw)
+            latex = _IMAGE_STYLE.sub("", latex)
+        elif _IMAGE_CLASS.search(node.getattr("class") or "") and _LOOKS_LIKE_LATEX.search(alt):
+            latex = alt
+        if latex.strip():
+            _replace(tree, node, formulas.mark(_wrapped(clean(latex), False), "image"))
+
+
+def _mark_scripts_of_letters(tree: Any, formulas: Formulas) -> None:
+    """`x<sup>2</sup>` as x^{2}; not footnotes, ordinals and trade marks."""
+    for node in tree.body.query_selector_all("sup, sub"):
+        text = (node.text or "").strip()
+        before = node.prev
+        joined = before is not None and re.search(r"[\w)\]}\ue001]\s?$", before.text or before.value or "")
+        if not joined or not 0 < len(text) <= 20 or _NOTE.fullmatch(text) or node.query_selector_all("a"):
+            continue
+        _replace(tree, node, formulas.mark(f"{'^' if node.tag == 'sup' else '_'}{{{text}}}", "script"))
