@@ -63,7 +63,8 @@ peers: .venv-peers/.installed
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt torch
 	.venv-peers/bin/python -m pip install --quiet -c constraints.txt \
 		transformers trl datasets accelerate safetensors tokenizers pydantic PyYAML zstandard math-verify[antlr4_13_2] \
-		datatrove[processing] daft trafilatura resiliparse
+		datatrove[processing] daft trafilatura lxml_html_clean resiliparse
+	.venv-peers/bin/python -m pip install --quiet 'xxhash<4'  # datatrove hashes str, which xxhash 4 refuses
 	@touch $@
 
 clean:

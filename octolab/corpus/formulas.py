@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -36,12 +35,18 @@ _IMAGE_URL = re.compile(
 _IMAGE_CLASS = re.compile(r"\b(?:latex|tex|math|mwe-math-fallback-image-\w+|ee_img|wp-katex-eq)\b", re.IGNORECASE)
 _LOOKS_LIKE_LATEX = re.compile(r"\\[A-Za-z]+|[\^_]\{?\w|^[A-Za-z]$|[=<>+]")
 _NOTE = re.compile(r"(?:\[.*\]|st|nd|rd|th|tm|®|™|[a-z]?\*+|†)", re.IGNORECASE)
+_INLINE = frozenset("i em b strong var span sub sup code tt".split())
 _PAIR = re.compile(r"\[\s*([\"'])(.*?)\1\s*,\s*([\"'])(.*?)\3\s*\]", re.DOTALL)
 _KATEX_PAIR = re.compile(
     r"left\s*:\s*([\"'])(.*?)\1\s*,\s*right\s*:\s*([\"'])(.*?)\3(?:\s*,\s*display\s*:\s*(true|false))?", re.DOTALL
 )
 _RENDERED = ".MathJax_Preview, .MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_CHTML"
 _IMAGE_STYLE = re.compile(r"\\(?:inline|displaystyle|dpi\{\d+\}|bg_\w+|fn_\w+)\s*")  # for the server of the image
+# Tags that are closed in any case; a page of unclosed <p> and <li> is not deep.
+_TAG = re.compile(
+    r"<(/?)(?:m[a-z]+|su[bp]|div|span|table|section|article|b|i|em|strong|font|a|ul|ol|center)[\s>]", re.I
+)
+MAX_NESTING = 500
 MAX_FORMULA = 5000  # characters between two delimiters
 
 
@@ -64,8 +69,7 @@ class Formulas:
     def restore(self, text: str) -> str:
         """The extracted text with its delimiters as `$` and `$$` and its marks as what they stand for."""
         for opening, closing, display in self.pairs:
-            pattern = re.compile(f"{re.escape(opening)}(.{{1,{MAX_FORMULA}}}?){re.escape(closing)}", re.DOTALL)
-            text = pattern.sub(partial(self._delimited, display), text)
+            text = self._undelimited(text, opening, closing, display)
         if self.asciimath:
             text = re.sub(
                 r"`([^`\n]{1,2000})`",
@@ -78,8 +82,23 @@ class Formulas:
                 break
         return text.replace("$\\begingroup$", "").replace("$\\endgroup$", "")  # Stack Exchange puts them around posts
 
-    def _delimited(self, display: bool, found: re.Match[str]) -> str:
-        inside = found[1]
+    def _undelimited(self, text: str, opening: str, closing: str, display: bool) -> str:
+        """The text with what stands between two delimiters as marks; linear in the text."""
+        parts, begin, place = [], 0, text.find(opening)
+        while place >= 0:
+            start = place + len(opening)
+            end = text.find(closing, start, start + MAX_FORMULA + len(closing))
+            if end < 0:
+                if text.find(closing, start) < 0:
+                    break
+                place = text.find(opening, start)
+                continue
+            parts += [text[begin:place], self._delimited(text[start:end], display)]
+            begin = end + len(closing)
+            place = text.find(opening, begin)
+        return "".join([*parts, text[begin:]])
+
+    def _delimited(self, inside: str, display: bool) -> str:
         return self.mark(_wrapped(clean(inside), display), "delimited") if inside.strip() else inside
 
 
@@ -89,9 +108,18 @@ def _wrapped(latex: str, display: bool) -> str:
 
 def has_formulas(html: str) -> bool:
     """Whether a page may hold formulas that plain extraction would lose or leave in odd delimiters."""
-    return _HIDDEN.search(html) is not None or (
-        _LIBRARY.search(html) is not None and _DELIMITED.search(html) is not None
-    )
+    delimited = _LIBRARY.search(html) is not None and _DELIMITED.search(html) is not None
+    return (delimited or _HIDDEN.search(html) is not None) and not _too_deep(html)
+
+
+def _too_deep(html: str) -> bool:
+    """Whether elements are nested more than `MAX_NESTING` deep, where each look at the page's tree becomes slow."""
+    depth = 0
+    for found in _TAG.finditer(html):
+        depth += -1 if found[1] else 1
+        if depth > MAX_NESTING:
+            return True
+    return False
 
 
 def mark_formulas(html: str) -> tuple[Any, Formulas]:
@@ -194,6 +222,8 @@ def _mark_mathml(tree: Any, formulas: Formulas) -> None:
             if latex:
                 _replace(tree, container, formulas.mark(_wrapped(latex, display), kind), display)
     for node in tree.body.query_selector_all("math"):
+        if node.parent is None or node.parent.tag == "math":
+            continue
         latex = mathml_to_latex(node)
         display = node.getattr("display") == "block" or node.getattr("mode") == "display"
         if latex:
@@ -206,7 +236,7 @@ def _mark_images(tree: Any, formulas: Formulas) -> None:
         found = _IMAGE_URL.search(source)
         latex = ""
         if found:
-            raw = (found[1] or found[2]).split("&")[0]
+            raw = re.sub(r"&(?:amp;)?space;", " ", found[1] or found[2]).replace("&plus;", "+").split("&")[0]
             latex = alt if _LOOKS_LIKE_LATEX.search(alt) else (unquote_plus if "%20" not in raw else unquote)(raw)
             latex = _IMAGE_STYLE.sub("", latex)
         elif _IMAGE_CLASS.search(node.getattr("class") or "") and _LOOKS_LIKE_LATEX.search(alt):
@@ -218,9 +248,11 @@ def _mark_images(tree: Any, formulas: Formulas) -> None:
 def _mark_scripts_of_letters(tree: Any, formulas: Formulas) -> None:
     """`x<sup>2</sup>` as x^{2}; not footnotes, ordinals and trade marks."""
     for node in tree.body.query_selector_all("sup, sub"):
-        text = (node.text or "").strip()
-        before = node.prev
-        joined = before is not None and re.search(r"[\w)\]}\ue001]\s?$", before.text or before.value or "")
-        if not joined or not 0 < len(text) <= 20 or _NOTE.fullmatch(text) or node.query_selector_all("a"):
+        inside, before = node.first_child, node.prev
+        if inside is None or inside.tag != "#text" or inside.next is not None or before is None:
+            continue
+        text = (inside.value or "").strip()
+        behind = before.value if before.tag == "#text" else before.text if before.tag in _INLINE else ""
+        if not re.search(r"[\w)\]}\ue001]\s?$", behind or "") or not 0 < len(text) <= 20 or _NOTE.fullmatch(text):
             continue
         _replace(tree, node, formulas.mark(f"{'^' if node.tag == 'sup' else '_'}{{{text}}}", "script"))

@@ -230,7 +230,7 @@ def _fenced(node: Any, depth: int) -> str:
     closing = SYMBOLS.get(node.getattr("close") or ")", node.getattr("close") or ")")
     parts = [_latex(child, depth + 1) for child in _children(node)]
     separator = (node.getattr("separators") or ",").strip()[:1]
-    return f"\\left{opening} {f'{separator} '.join(parts)}\\right{closing}"
+    return _joined([f"\\left{opening}", f"{separator} ".join(parts), f"\\right{closing}"])
 
 
 def _table(node: Any, depth: int) -> str:
