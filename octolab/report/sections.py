@@ -5,6 +5,7 @@ In go the summary and the `Run`, out comes HTML. Every name and every text passe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -30,15 +31,21 @@ def _gains(summary: Record, models: dict[str, int], set_: str) -> str:
     top = next((scale for scale in SCALES if scale >= max(tops, default=0.0)), 1.0)
     verdicts = {c["id"]: c for c in summary["claims"]}
     rows = ""
+    moved_any = any(after for _, after in pairs.values())
     for name, (before, after) in pairs.items():
-        if not before and not after:
+        if not after and (moved_any or not before):  # what RL was not evaluated on stands in the table below
             continue
         claim = verdicts.get(f"gain/{name}/{set_}")
-        moved = "" if claim is None else f"<b>{points(claim['effect'])}</b> {chip(claim['verdict'])}"
+        moved = (
+            ""
+            if claim is None or not before or not after
+            else f"<b>{points(claim['effect'])}</b> {chip(claim['verdict'])}"
+        )
         marks = _join(before, after, top) + _mark(before, "was", top) + _mark(after, "now", top)
         told = " → ".join(percent(s["acc"]) for s in (before, after) if s)
         rows += (
-            f'<li style="--tone:var(--m{models[name]})"><span class="name">{swatch(name, models)}</span>'
+            f'<li style="--tone:var(--m{models[name]})">'
+            f'<span class="name" title="{esc(name)}">{swatch(name, models, label=_short(name))}</span>'
             f'<span class="track" role="img" aria-label="{esc(told)}">{marks}</span>'
             f'<span class="gain">{moved}</span></li>'
         )
@@ -50,6 +57,11 @@ def _gains(summary: Record, models: dict[str, int], set_: str) -> str:
         f"95\u202f% intervals; gain in points</span></h3><ul>{rows}</ul>"
         f'<div class="axis"><span class="track">{ticks}</span></div></div>'
     )
+
+
+def _short(name: str) -> str:
+    """`rl_rates@learning_rate=5e-5` as `rl_rates 5e-5`."""
+    return re.sub(r"[@,](?:\w+\.)*\w+=", " ", name)
 
 
 def _mark(score: Record | None, kind: str, top: float) -> str:

@@ -39,11 +39,11 @@ def chip(verdict: str) -> str:
     return f'<span class="chip {kind}"><i aria-hidden="true">{sign}</i> {esc(verdict)}</span>'
 
 
-def swatch(name: str, palette: dict[str, int], kind: str = "m") -> str:
-    """A name behind a dot of its colour."""
+def swatch(name: str, palette: dict[str, int], kind: str = "m", label: str | None = None) -> str:
+    """A name (or a shorter label for it) behind a dot of its colour."""
     colour = palette.get(name)
     dot = "" if colour is None else f'<i class="swatch" style="background:var(--{kind}{colour})"></i>'
-    return f'{dot}<span class="who">{esc(name)}</span>'
+    return f'{dot}<span class="who">{esc(label or name)}</span>'
 
 
 def change(before: str, after: str) -> str:
