@@ -23,7 +23,7 @@ _SIMPLE = TEMPLATES["simple"]
 # OpenR1-Math-220k: several traces a problem and, for each, whether its answer was verified.
 _TRACES, _VERIFIED = "generations", "correctness_math_verify"
 _TRACE_FIELDS = ("generation", "response", "output", "solution")
-_KEPT_METADATA = ("url", "source", "kind")
+_KEPT_METADATA = ("url", "date", "source", "kind")
 
 
 def web(row: Row, fallback_id: str) -> Document:

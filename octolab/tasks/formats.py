@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+from octolab.tasks.warc import warc_rows
+
 Damage = tuple[str, str]
 Item = dict[str, Any] | Damage
 
@@ -152,6 +154,7 @@ FORMATS: dict[str, Callable[[BinaryIO, str], Iterator[Item]]] = {
     "json": json_rows,
     "parquet": parquet_rows,
     "html": html_rows,
+    "warc": lambda stream, name: warc_rows(stream, name, bool(format_of(name)[1])),
 }
 
 

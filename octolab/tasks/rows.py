@@ -51,10 +51,10 @@ class BadCounts:
 
 
 def read_rows(path: str, on_bad: Callable[[BadRow], None]) -> Iterator[Row]:
-    """Rows of jsonl, json (a list), parquet and html files, plain or .gz / .zst; files in name order.
+    """Rows of jsonl, json (a list), parquet, html and warc files, plain or .gz / .zst; files in name order.
 
-    An html file is one row {"id": stem, "html": text}. A folder is read to its depths; hidden files and other
-    formats in it are not looked at.
+    An html file is one row {"id": stem, "html": text}, a warc one row a page. A folder is read to its depths; hidden
+    files and other formats in it are not looked at.
 
     Raises:
         UserError: nothing is at `path`, no file there has a known format, or (at the end) not one row was read.
