@@ -103,7 +103,7 @@ def _end(item: Answer) -> tuple[Value, Tree | None] | None:
     if item.tree is None or symbols_of(item.tree):
         return None
     value, _ = numeric(item.tree, DIGITS, {})
-    return (value, item.tree) if not hasattr(value, "imag") or value.imag == 0 else None
+    return (value.real, item.tree) if value.imag == 0 else None
 
 
 def _variable(inequality: Answer) -> Answer:
