@@ -16,14 +16,13 @@ from urllib.parse import unquote, unquote_plus
 from octolab.corpus.asciimath import asciimath_to_latex
 from octolab.corpus.mathml import clean, mathml_to_latex
 
-_HIDDEN = re.compile(
-    r"<math[\s>]|class=[\"'][^\"']*(?:katex|MathJax|mwe-math|math-tex)|<mjx-|type=[\"']math/|<su[bp][\s>]"
-    r"|latex\.php|codecogs|mathtex\.cgi|mimetex\.cgi|cht=tx|class=[\"'][^\"']*\b(?:latex|tex)\b",
-    re.IGNORECASE,
+# What a page has that hides formulas, looked for in its lower case: a plain search is much faster than a pattern.
+_HIDDEN = (
+    *("<math", "<mjx-", "<sup", "<sub", 'type="math/', "type='math/", "katex", "mathjax", "mwe-math", "latex"),
+    *("codecogs", "mathtex.cgi", "mimetex.cgi", "cht=tx", 'class="tex"'),
 )
 _DELIMITED = re.compile(r"\\\(|\\\[|\\begin\{|\$\$|\$[^\s$]|inlineMath|displayMath|delimiters|asciimath", re.IGNORECASE)
-_ASCIIMATH = re.compile(r"asciimath", re.IGNORECASE)
-_LIBRARY = re.compile(r"mathjax|katex|asciimath|tex2jax", re.IGNORECASE)
+_LIBRARY = ("mathjax", "katex", "asciimath", "tex2jax")
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 # What LaTeX images are served by, with the formula in the address.
@@ -108,8 +107,13 @@ def _wrapped(latex: str, display: bool) -> str:
 
 def has_formulas(html: str) -> bool:
     """Whether a page may hold formulas that plain extraction would lose or leave in odd delimiters."""
-    delimited = _LIBRARY.search(html) is not None and _DELIMITED.search(html) is not None
-    return (delimited or _HIDDEN.search(html) is not None) and not _too_deep(html)
+    lower = html.lower()
+    delimited = _has(lower, _LIBRARY) and _DELIMITED.search(html) is not None
+    return (delimited or _has(lower, _HIDDEN)) and not _too_deep(html)
+
+
+def _has(lower: str, words: tuple[str, ...]) -> bool:
+    return any(word in lower for word in words)
 
 
 def _too_deep(html: str) -> bool:
@@ -128,15 +132,16 @@ def mark_formulas(html: str) -> tuple[Any, Formulas]:
 
     formulas = Formulas()
     scripts = "".join(re.findall(r"<script\b[^>]*>(.*?)</script>", html, re.DOTALL | re.IGNORECASE))
-    if _LIBRARY.search(html):
+    lower = html.lower()
+    if _has(lower, _LIBRARY):
         formulas.pairs = delimiters(scripts)
-        formulas.asciimath = _ASCIIMATH.search(html) is not None
+        formulas.asciimath = "asciimath" in lower
     tree = HTMLTree.parse(html)
     if tree.body is None:
         return tree, formulas
     if formulas.pairs:
         _protect_code(tree, formulas)
-    if _HIDDEN.search(html):
+    if _has(lower, _HIDDEN):
         _mark_scripts(tree, formulas)
         _mark_mathml(tree, formulas)
         _mark_images(tree, formulas)
