@@ -31,7 +31,8 @@ from octolab.verify.values import Costly, Undefined
 
 MAX_ANSWER = 300  # characters; a longer answer counts only where it repeats the gold to the letter
 
-_CHOICE = re.compile(r"\(([A-Za-z])\)")
+_CHOICE = re.compile(r"\(([A-Za-z])\)|(?:[Oo]ption|[Cc]hoice)\s+\(?([A-Za-z])\)?")
+_ARTICLE = re.compile(r"(?:a|an|the) (?=\w)", re.IGNORECASE)
 _CHOSEN = re.compile(r"(?:\(([A-Ja-j])\)|([A-Ja-j])\s?[).:])\s*\S.*", re.DOTALL)
 _ANY_CHOICE = re.compile(
     r"\([A-Ja-j]\)|(?<![A-Za-z])[A-Za-j](?![A-Za-z])"
@@ -94,7 +95,7 @@ def compare(gold: Gold, span: str, tolerance: Fraction | None = None) -> tuple[s
             method = scalars.same_number(shape.numeral, numeral, tolerance)
             return ("correct", method) if method else ("wrong", "exact")
     text = normal_form(answer)
-    if text == shape.text or (gold.words and text.casefold() == shape.text.casefold()):
+    if text == shape.text or (gold.words and _words_of(answer) == _words_of(tidy(gold.raw))):
         return "correct", "text"
     if gold.words and _LETTER.fullmatch(gold.raw.strip("()$ ")) and _chosen(answer) == shape.text.casefold():
         return "correct", "choice"
@@ -125,6 +126,11 @@ def _by_type(gold: Gold, tidied: str, tolerance: Fraction | None) -> tuple[str, 
     return "wrong", "text" if shape.kind == "text" else shape.kind if shape.items else "value"
 
 
+def _words_of(tidied: str) -> str:
+    """A phrase without its article, all in lower case."""
+    return normal_form(_ARTICLE.sub("", _strip_choice(tidied), count=1)).casefold()
+
+
 def _chosen(answer: str) -> str | None:
     """The letter of `(B) 12`, in lower case, where no other letter or alternative is named."""
     found = _CHOSEN.fullmatch(answer)
@@ -136,4 +142,4 @@ def _chosen(answer: str) -> str | None:
 def _strip_choice(tidied: str) -> str:
     """`(B)` as `B`."""
     found = _CHOICE.fullmatch(tidied)
-    return found[1] if found else tidied
+    return (found[1] or found[2]) if found else tidied

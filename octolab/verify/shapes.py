@@ -152,7 +152,7 @@ def _same_name(gold: str, answer: str) -> bool:
     The same letters do; functions of as many arguments, with the same primes; y and f(x); capital letters, which name
     areas and sums as one likes; a letter with and without a subscript. x and y do not, nor do AB and CD.
     """
-    ours, theirs = (re.sub(r"\\(?:text|triangle|mathrm)|[\\{} ]", "", name) for name in (gold, answer))
+    ours, theirs = (re.sub(r"\\(?:text|triangle|mathrm)|[\\{} |]", "", name) for name in (gold, answer))
     if ours == theirs:
         return True
     our_arguments, their_arguments = arguments_of(gold), arguments_of(answer)

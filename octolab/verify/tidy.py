@@ -39,6 +39,7 @@ _LOOKS = re.compile(  # colour, size, an aligned formula of one line
     r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:large|Large|LARGE|huge|small|bf|rm|it|displaystyle|textstyle|bigl|bigr|Bigl|Bigr|big|Big)"
     r"(?![A-Za-z])|\\(?:begin|end)\{(?:aligned|gathered|align\*?|equation\*?)\}"
 )
+_ANNOUNCED = re.compile(r"(?:the )?(?:final )?answer(?: is|:| =)[: ]*(?=\S)", re.IGNORECASE)
 _SHORT_FRACTION = re.compile(r"\\frac\s*([0-9])\s*([0-9])")
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[0-9]+(?:\.[0-9]+)?|\S", re.DOTALL)
 
@@ -51,7 +52,7 @@ def tidy(text: str) -> str:
     `\dfrac` and `\tfrac`, `\frac97`, Unicode minus signs and spaces. White space becomes single spaces, which
     still separate (`1 2` is not `12`).
     """
-    text = text.strip()
+    text = whole = text.strip()
     if not text.isascii():
         text = text.translate(_PLAIN).translate(_SIGNS).strip()
     text = _unwrap(text)
@@ -64,8 +65,13 @@ def tidy(text: str) -> str:
                 break
         text = _LOOKS.sub(" ", re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text))
         text = text.replace("\\degree", "^\\circ")
+        if "aligned" in whole or "align}" in whole:
+            text = text.replace("&", "")
         text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text)
-    return _unwrap(" ".join(text.split()).rstrip(" ."))
+    text = _unwrap(" ".join(text.split()).rstrip(" ."))
+    if text[:2] == "**" == text[-2:]:
+        text = text.strip("* ")
+    return _ANNOUNCED.sub("", text) if text[:1] in "tTaAfF" else text
 
 
 def _unwrap(text: str) -> str:

@@ -172,6 +172,12 @@ SAME = [
     (r"9\text{ apples}", r"9 red apples"),
     (r"\pm1\pm\sqrt2", r"1+\sqrt2,1-\sqrt2,-1+\sqrt2,-1-\sqrt2"),
     (r"\frac{1}{3} \text{ month}", r"\frac{1}{3}"),
+    (r"B", r"\text{Option B}"),
+    (r"12", r"**12**"),
+    (r"12", r"\text{The answer is } 12"),
+    (r"12", r"\begin{aligned}x&=12\end{aligned}"),
+    (r"\text{ellipse}", r"\text{an ellipse}"),
+    (r"|AB| = 5", r"AB = 5"),
 ]
 DIFFERENT = [
     (r"5", r"0.05"),
