@@ -8,6 +8,7 @@ Pages without any of these are told by one regular expression and pass untouched
 
 from __future__ import annotations
 
+import ctypes
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import unquote, unquote_plus
 
 from octolab.corpus.asciimath import asciimath_to_latex
 from octolab.corpus.mathml import clean, mathml_to_latex
+from octolab.corpus.native import library
 
 # What a page has that hides formulas, looked for in its lower case: a plain search is much faster than a pattern.
 _HIDDEN = (
@@ -23,6 +25,7 @@ _HIDDEN = (
 )
 _DELIMITED = re.compile(r"\\\(|\\\[|\\begin\{|\$\$|\$[^\s$]|inlineMath|displayMath|delimiters|asciimath", re.IGNORECASE)
 _LIBRARY = ("mathjax", "katex", "asciimath", "tex2jax")
+_WORDS = b"\0".join(word.encode() for word in dict.fromkeys(_HIDDEN + _LIBRARY)) + b"\0\0"
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 # What LaTeX images are served by, with the formula in the address.
@@ -107,9 +110,20 @@ def _wrapped(latex: str, display: bool) -> str:
 
 def has_formulas(html: str) -> bool:
     """Whether a page may hold formulas that plain extraction would lose or leave in odd delimiters."""
+    if not _may_have(html):
+        return False
     lower = html.lower()
     delimited = _has(lower, _LIBRARY) and _DELIMITED.search(html) is not None
     return (delimited or _has(lower, _HIDDEN)) and not _too_deep(html)
+
+
+def _may_have(html: str) -> bool:
+    """Whether any word that tells of formulas occurs: one pass in C++; True where there is no compiler."""
+    compiled = library("scan")
+    if compiled is None:
+        return True
+    text = html.encode("utf-8", "surrogatepass")
+    return compiled.octolab_first_word(ctypes.c_char_p(text), ctypes.c_int64(len(text)), _WORDS) >= 0
 
 
 def _has(lower: str, words: tuple[str, ...]) -> bool:
@@ -209,7 +223,7 @@ def _latex_of(mathml: str) -> str:
 
     body = HTMLTree.parse(mathml).body
     found = body.query_selector_all("math") if body is not None else []
-    return mathml_to_latex(found[0]) if found else ""
+    return mathml_to_latex(found[0].html) if found else ""
 
 
 def _mark_mathml(tree: Any, formulas: Formulas) -> None:
@@ -221,7 +235,7 @@ def _mark_mathml(tree: Any, formulas: Formulas) -> None:
         classes = container.getattr("class") or ""
         display = "katex-display" in classes or container.getattr("display") == "true"
         if found:
-            latex = mathml_to_latex(found[0])
+            latex = mathml_to_latex(found[0].html)
             display = display or found[0].getattr("display") == "block"
             kind = "katex" if "katex" in classes else "mathml"
             if latex:
@@ -229,7 +243,7 @@ def _mark_mathml(tree: Any, formulas: Formulas) -> None:
     for node in tree.body.query_selector_all("math"):
         if node.parent is None or node.parent.tag == "math":
             continue
-        latex = mathml_to_latex(node)
+        latex = mathml_to_latex(node.html)
         display = node.getattr("display") == "block" or node.getattr("mode") == "display"
         if latex:
             _replace(tree, node, formulas.mark(_wrapped(latex, display), "mathml"), display)

@@ -1,6 +1,6 @@
 r"""MathML to LaTeX.
 
-In goes a `<math>` element of a parsed page, out comes LaTeX. The author's own LaTeX is taken where the element carries
+In goes the HTML of a `<math>` element, out comes LaTeX. The author's own LaTeX is taken where the element carries
 it (`<annotation encoding="application/x-tex">`, then the attribute `alttext`); else presentation MathML is translated
 by its structure. Elements that are not known contribute what is inside them.
 """
@@ -8,7 +8,8 @@ by its structure. Elements that are not known contribute what is inside them.
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import dataclass, field
+from html import unescape
 
 MAX_DEPTH = 100
 
@@ -61,20 +62,73 @@ _LARGE = frozenset(
 _COMMAND_END = re.compile(r"\\[A-Za-z]+$")
 
 
-def mathml_to_latex(element: Any) -> str:
-    """LaTeX of a `<math>` element (resiliparse DOM); "" where there is nothing in it."""
-    annotation = next(
-        (
-            node
-            for node in element.query_selector_all("annotation")
-            if "tex" in (node.getattr("encoding") or "").lower()
-        ),
-        None,
-    )
-    latex = annotation.text if annotation is not None else element.getattr("alttext") or ""
+@dataclass(slots=True)
+class Element:
+    """An element of MathML: a small tree of our own, since walking the page's tree from Python is slow."""
+
+    tag: str
+    attributes: str = ""
+    parts: list[Element | str] = field(default_factory=list)
+
+    @property
+    def children(self) -> list[Element]:
+        return [part for part in self.parts if isinstance(part, Element)]
+
+    @property
+    def text(self) -> str:
+        return "".join(part if isinstance(part, str) else part.text for part in self.parts)
+
+    def get(self, name: str) -> str:
+        """An attribute's value, "" where it has none."""
+        found = re.search(rf"(?:^|\s){name}\s*=\s*\"([^\"]*)\"", self.attributes, re.IGNORECASE)
+        return unescape(found[1]) if found else ""
+
+
+_MARKUP = re.compile(r"<!--.*?-->|<(/?)([A-Za-z][\w:-]*)([^>]*?)(/?)>|([^<]+)|<", re.DOTALL)
+
+
+def parse_mathml(html: str) -> Element:
+    """The tree of a serialised element. What is not closed is closed at the end; deep nesting is flattened."""
+    root = Element("")
+    opened = [root]
+    for closing, name, attributes, empty, text in (found.groups() for found in _MARKUP.finditer(html)):
+        if text:
+            opened[-1].parts.append(unescape(text))
+        elif name and closing:
+            tag = _local(name)
+            if any(one.tag == tag for one in opened[1:]):
+                while opened.pop().tag != tag:
+                    pass
+        elif name:
+            element = Element(_local(name), attributes)
+            opened[-1].parts.append(element)
+            if not empty and len(opened) < MAX_DEPTH:
+                opened.append(element)
+    return root.children[0] if root.children else root
+
+
+def _local(name: str) -> str:
+    return name.lower().rpartition(":")[2]
+
+
+def mathml_to_latex(html: str) -> str:
+    """LaTeX of a `<math>` element, given as HTML; "" where there is nothing in it."""
+    element = parse_mathml(html)
+    annotation = _annotation(element)
+    latex = annotation.text if annotation is not None else element.get("alttext")
     if latex.strip():
         return clean(latex)
     return clean(_row(element, 0))
+
+
+def _annotation(element: Element) -> Element | None:
+    for child in element.children:
+        if child.tag == "annotation" and "tex" in child.get("encoding").lower():
+            return child
+        found = _annotation(child)
+        if found is not None:
+            return found
+    return None
 
 
 def clean(latex: str) -> str:
@@ -98,10 +152,6 @@ def _balanced(text: str) -> bool:
     return depth == 0
 
 
-def _children(node: Any) -> list[Any]:
-    return [child for child in node.child_nodes if child.tag and not child.tag.startswith("#")]
-
-
 def _joined(parts: list[str]) -> str:
     """Side by side, with a space only where a command would swallow a letter."""
     text = ""
@@ -114,8 +164,8 @@ def _joined(parts: list[str]) -> str:
     return text
 
 
-def _row(node: Any, depth: int) -> str:
-    return _joined([_latex(child, depth + 1) for child in _children(node)])
+def _row(node: Element, depth: int) -> str:
+    return _joined([_latex(child, depth + 1) for child in node.children])
 
 
 def _group(latex: str) -> str:
@@ -134,21 +184,21 @@ def _characters(text: str) -> str:
     return _joined([SYMBOLS.get(character, character) for character in text.strip()])
 
 
-def _latex(node: Any, depth: int) -> str:
+def _latex(node: Element, depth: int) -> str:
     if depth > MAX_DEPTH:
-        return " ".join((node.text or "").split())
-    tag = node.tag.lower().rpartition(":")[2]
+        return " ".join(node.text.split())
+    tag = node.tag
     handler = _HANDLERS.get(tag)
     if handler is not None:
         return handler(node, depth)
-    return _row(node, depth) if _children(node) else ""
+    return _row(node, depth) if node.children else ""
 
 
-def _identifier(node: Any, depth: int) -> str:
-    text = (node.text or "").strip()
+def _identifier(node: Element, depth: int) -> str:
+    text = node.text.strip()
     if text in _FUNCTIONS:
         return f"\\{text}"
-    variant = _VARIANTS.get(node.getattr("mathvariant") or "")
+    variant = _VARIANTS.get(node.get("mathvariant"))
     latex = _characters(text)
     if variant:
         return f"\\{variant}{{{latex}}}"
@@ -157,12 +207,12 @@ def _identifier(node: Any, depth: int) -> str:
     return latex
 
 
-def _number(node: Any, depth: int) -> str:
-    return _characters(node.text or "")
+def _number(node: Element, depth: int) -> str:
+    return _characters(node.text)
 
 
-def _operator(node: Any, depth: int) -> str:
-    text = (node.text or "").strip()
+def _operator(node: Element, depth: int) -> str:
+    text = node.text.strip()
     if text in _FUNCTIONS:
         return f"\\{text}"
     if len(text) > 1 and text.isalpha() and text.isascii():
@@ -171,31 +221,31 @@ def _operator(node: Any, depth: int) -> str:
     return f"{latex} " if latex in (",", ";") else latex
 
 
-def _text(node: Any, depth: int) -> str:
-    text = re.sub(r"\s+", " ", node.text or "")
+def _text(node: Element, depth: int) -> str:
+    text = re.sub(r"\s+", " ", node.text)
     return f"\\text{{{text}}}" if text.strip() else " " if text else ""
 
 
-def _fraction(node: Any, depth: int) -> str:
+def _fraction(node: Element, depth: int) -> str:
     top, bottom = _two(node, depth)
-    if (node.getattr("linethickness") or "").startswith("0"):
+    if node.get("linethickness").startswith("0"):
         return f"\\genfrac{{}}{{}}{{0pt}}{{}}{{{top}}}{{{bottom}}}"
     return f"\\frac{{{top}}}{{{bottom}}}"
 
 
-def _root(node: Any, depth: int) -> str:
+def _root(node: Element, depth: int) -> str:
     inside, degree = _two(node, depth)
     return f"\\sqrt[{degree}]{{{inside}}}"
 
 
-def _two(node: Any, depth: int) -> tuple[str, str]:
-    parts = [_latex(child, depth + 1) for child in _children(node)]
+def _two(node: Element, depth: int) -> tuple[str, str]:
+    parts = [_latex(child, depth + 1) for child in node.children]
     return (*parts, "", "")[0], (*parts, "", "")[1]
 
 
-def _scripts(node: Any, depth: int) -> str:
-    tag = node.tag.lower().rpartition(":")[2]
-    parts = [_latex(child, depth + 1) for child in _children(node)]
+def _scripts(node: Element, depth: int) -> str:
+    tag = node.tag
+    parts = [_latex(child, depth + 1) for child in node.children]
     base, *scripts = parts or [""]
     base = _base(base)
     if tag == "msup":
@@ -207,12 +257,12 @@ def _scripts(node: Any, depth: int) -> str:
     return f"{base}_{_group(below)}^{_group(above)}"
 
 
-def _over(node: Any, depth: int) -> str:
-    tag = node.tag.lower().rpartition(":")[2]
-    children = _children(node)
+def _over(node: Element, depth: int) -> str:
+    tag = node.tag
+    children = node.children
     parts = [_latex(child, depth + 1) for child in children]
     base, *others = parts or [""]
-    raw = [(child.text or "").strip() for child in children[1:]]
+    raw = [child.text.strip() for child in children[1:]]
     if tag == "munderover":
         below, above = (*others, "", "")[:2]
         return f"{_base(base)}_{_group(below)}^{_group(above)}"
@@ -225,32 +275,32 @@ def _over(node: Any, depth: int) -> str:
     return f"{base}^{_group(other)}" if base in _LARGE else f"\\overset{{{other}}}{{{base}}}"
 
 
-def _fenced(node: Any, depth: int) -> str:
-    opening = SYMBOLS.get(node.getattr("open") or "(", node.getattr("open") or "(")
-    closing = SYMBOLS.get(node.getattr("close") or ")", node.getattr("close") or ")")
-    parts = [_latex(child, depth + 1) for child in _children(node)]
-    separator = (node.getattr("separators") or ",").strip()[:1]
+def _fenced(node: Element, depth: int) -> str:
+    opening = SYMBOLS.get(node.get("open") or "(", node.get("open") or "(")
+    closing = SYMBOLS.get(node.get("close") or ")", node.get("close") or ")")
+    parts = [_latex(child, depth + 1) for child in node.children]
+    separator = (node.get("separators") or ",").strip()[:1]
     return _joined([f"\\left{opening}", f"{separator} ".join(parts), f"\\right{closing}"])
 
 
-def _table(node: Any, depth: int) -> str:
-    rows = [child for child in _children(node) if child.tag.lower().rpartition(":")[2] in ("mtr", "mlabeledtr")]
-    cells = [[_row(cell, depth + 2) for cell in _children(row)] for row in rows]
+def _table(node: Element, depth: int) -> str:
+    rows = [child for child in node.children if child.tag in ("mtr", "mlabeledtr")]
+    cells = [[_row(cell, depth + 2) for cell in row.children] for row in rows]
     body = r" \\ ".join(" & ".join(row) for row in cells)
     columns = max((len(row) for row in cells), default=0)
     return f"\\begin{{array}}{{{'c' * columns}}} {body} \\end{{array}}"
 
 
-def _nothing(node: Any, depth: int) -> str:
+def _nothing(node: Element, depth: int) -> str:
     return ""
 
 
-def _space(node: Any, depth: int) -> str:
-    return r" \\ " if node.getattr("linebreak") == "newline" else " "
+def _space(node: Element, depth: int) -> str:
+    return r" \\ " if node.get("linebreak") == "newline" else " "
 
 
-def _semantics(node: Any, depth: int) -> str:
-    children = _children(node)
+def _semantics(node: Element, depth: int) -> str:
+    children = node.children
     return _latex(children[0], depth + 1) if children else ""
 
 

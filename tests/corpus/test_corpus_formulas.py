@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from octolab.corpus import formulas
 from octolab.corpus.asciimath import asciimath_to_latex
 from octolab.corpus.document import Document
 from octolab.corpus.extract import extract
 from octolab.corpus.formulas import delimiters, has_formulas
 from octolab.corpus.mathml import clean
+from octolab.corpus.native import library
 
 FILLER = "<p>This paragraph has enough words that extraction takes it for the main content of the page.</p>"
 
@@ -191,6 +193,19 @@ def test_delimiters_of_a_page() -> None:
 )
 def test_clean(latex: str, cleaned: str) -> None:
     assert clean(latex) == cleaned
+
+
+@given(
+    text=st.text(alphabet="<mathsupxkeLATEX/jK>ß ", max_size=60),
+    word=st.sampled_from(["", "<math", "KaTeX", "MATHJAX", "latex", "<SUB", "tex2jax"]),
+    after=st.text(max_size=5),
+)
+def test_one_pass_finds_what_plain_searches_find(text: str, word: str, after: str) -> None:
+    page = text + word + after
+    words = formulas._HIDDEN + formulas._LIBRARY
+    lower = page.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")  # ASCII only
+    found = any(one in lower for one in words)
+    assert formulas._may_have(page) == found or library("scan") is None
 
 
 def test_pages_without_mathematics_are_not_parsed_twice() -> None:
