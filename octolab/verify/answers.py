@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from octolab.verify.brackets import RELATIONS, SCAN, closes_at_end, split, split_relation
 from octolab.verify.formula import Unreadable, parse_formula
 from octolab.verify.numerals import Numeral, parse_numeral
 from octolab.verify.tidy import normal_form, tidy
@@ -30,18 +31,6 @@ _OPERATORS = {
     "\\quad": " ", "\\dots": "\\ldots", "\\cdots": "\\ldots", "\\limits": "",
 }  # fmt: skip
 _OPERATOR = re.compile(r"\\not=|[<>!=]=|≈|\\[A-Za-z]+")
-_SCAN = re.compile(r"\\[A-Za-z]+|\\.|\S", re.DOTALL)
-_OPEN, _CLOSE = (
-    frozenset(["(", "[", "{", "\\{", "\\lfloor", "\\lceil"]),
-    frozenset(")]}")
-    | {
-        "\\}",
-        "\\rfloor",
-        "\\rceil",
-    },
-)
-RELATIONS = frozenset(["=", "<", ">", "\\le", "\\ge", "\\ne", "\\approx", "\\in", "\\equiv", "\\sim"])
-_WORD_LIST = re.compile(r"\s*(?:,\s*)?(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])\s*", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '.\-]+[^\W\d_]+)*\.?")
 _TIME = re.compile(r"([0-9]{1,2}):([0-5][0-9])(?::([0-5][0-9]))?\s*(?:([AaPp])\.?\s?[Mm]\.?)?")
 _CLOCK = re.compile(r"([0-9]{1,2})()()\s*([AaPp])\.?\s?[Mm]\.?")
@@ -170,7 +159,7 @@ def _compound(text: str, letters: bool, levels: int) -> Answer | None:
             return Answer("list", form, items=parts_of(parts), mark=separator)
     for operator, kind in (("\\cup", "union"), ("\\setminus", "difference")):
         parts = split(text, operator)
-        if len(parts) > 1 and not any(token in RELATIONS for token in _SCAN.findall(text)):
+        if len(parts) > 1 and not any(token in RELATIONS for token in SCAN.findall(text)):
             return Answer(kind, form, items=parts_of(parts))
     sides, operators = split_relation(text)
     if operators:
@@ -204,7 +193,7 @@ def _member(element: str, of: Answer) -> Answer | None:
 def _bracketed(text: str, form: str, letters: bool, levels: int) -> Answer | None:
     """A tuple, an interval, a set in braces, or one answer in brackets."""
     found = re.fullmatch(r"(\(|\[|\\\{|\{)(.*)(\)|\]|\\\}|(?<!\\)\})", text, re.DOTALL)
-    if not found or not _closes_at_end(text):
+    if not found or not closes_at_end(text):
         return None
     opening, content, closing = found.groups()
     parts = split(content, ";")
@@ -272,70 +261,6 @@ def _quantity_of(text: str, bare: str, unit: str, multiple: int, tree: Tree | No
         items = tuple(Answer("expression", form, tree=choice, unit=unit) for choice in choices)
         return Answer("list", form, items=items, mark="\\pm")
     return Answer("expression", form, tree=tree, unit=unit)
-
-
-def split(text: str, separator: str) -> list[str]:
-    r"""The parts of a text between separators outside of all brackets.
-
-    A separator is a token, or the word `and` or `or`. A comma between groups of three digits, as in `1,234`,
-    separates only if no comma of the text is followed by a space.
-    """
-    if separator in ("and", "or"):
-        if separator not in text.lower():
-            return [text]
-        pieces = [(found.start(), found.end()) for found in _WORD_LIST.finditer(text) if separator in found[0].lower()]
-    elif separator not in text:
-        return [text]
-    else:
-        pieces = [(found.start(), found.end()) for found in _SCAN.finditer(text) if found[0] == separator]
-        if separator == "," and ", " in text:
-            pieces = [(start, end) for start, end in pieces if not re.match(r",[0-9]{3}(?![0-9])", text[start:])]
-    if not pieces:
-        return [text]
-    depths = _depths(text)
-    parts, begin = [], 0
-    for start, end in pieces:
-        if depths[start] == 0:
-            parts.append(text[begin:start])
-            begin = end
-    return [*parts, text[begin:]]
-
-
-def split_relation(text: str) -> tuple[list[str], list[str]]:
-    """The sides and operators of a relation; one side and no operator where it is none."""
-    sides, operators, begin = [], [], 0
-    depths = None
-    for found in _SCAN.finditer(text):
-        if found[0] in RELATIONS:
-            depths = depths or _depths(text)
-            if depths[found.start()] == 0:
-                sides.append(text[begin : found.start()])
-                operators.append(found[0])
-                begin = found.end()
-    return [*sides, text[begin:]], operators
-
-
-def _depths(text: str) -> list[int]:
-    """How many brackets are open at each character; any closing bracket closes any opening one (`[2,5)`)."""
-    depths, depth = [0] * len(text), 0
-    tokens = [(found.start(), found[0]) for found in _SCAN.finditer(text)]
-    for number, (start, token) in enumerate(tokens):
-        if token in _CLOSE or token == "\\end":
-            depth = max(0, depth - 1)
-        depths[start] = depth
-        if token in _OPEN or token == "\\begin":
-            depth += 1
-        end = tokens[number + 1][0] if number + 1 < len(tokens) else len(text)
-        for place in range(start + 1, end):
-            depths[place] = depth
-    return depths
-
-
-def _closes_at_end(text: str) -> bool:
-    """Whether the first bracket is closed by the last one, and not before."""
-    depths = _depths(text)
-    starts = [found.start() for found in _SCAN.finditer(text)]
-    return all(depths[start] > 0 for start in starts[1:-1]) and depths[starts[-1]] == 0
 
 
 def _is_prose(text: str) -> bool:
