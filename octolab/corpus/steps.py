@@ -16,6 +16,8 @@ from octolab.corpus.decontaminate import decontaminate
 from octolab.corpus.deduplicate import exact_dedup, minhash_dedup
 from octolab.corpus.document import Document, Dropped, Step, excerpt
 from octolab.corpus.extract import extract
+from octolab.corpus.language import language
+from octolab.corpus.urls import url_filter
 from octolab.errors import UserError, hint
 from octolab.tasks.named import choose_or_import
 
@@ -27,7 +29,9 @@ EMPTY = "empty"
 UNDECODABLE = "undecodable text"
 
 STEPS: dict[str, Callable[..., Step]] = {
+    "url_filter": url_filter,
     "extract": extract,
+    "language": language,
     "exact_dedup": exact_dedup,
     "minhash_dedup": minhash_dedup,
     "decontaminate": decontaminate,
