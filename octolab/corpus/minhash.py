@@ -61,7 +61,7 @@ def _compiled(compiled: ctypes.CDLL, texts: Sequence[bytes], shingle: int, count
 
 
 def _in_numpy(texts: Sequence[bytes], shingle: int, count: int) -> Signatures:
-    """The same in NumPy, some thirty times slower: for machines without a compiler, and as the test's oracle."""
+    """The same in NumPy, much slower: for machines without a compiler, and as the test's oracle."""
     a, b = permutations(count)
     out = np.full((len(texts), count), 0xFFFFFFFF, np.uint32)
     with np.errstate(over="ignore"):
