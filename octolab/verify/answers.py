@@ -8,7 +8,7 @@ is text, which matches nothing but itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from octolab.verify.brackets import RELATIONS, SCAN, closes_at_end, split, split_relation
@@ -110,7 +110,7 @@ def _read(text: str, letters: bool, levels: int) -> Answer:
 
 
 def _simple(text: str) -> Answer | None:
-    """Times, ratios of two numbers, numbers in a base, matrices, and the names of the two trivial sets."""
+    """Times, numbers in a base, and the names of the empty set and of all numbers."""
     form = normal_form(text)
     lowered = text.lower().rstrip(".")
     if lowered in _NOTHING or form == "\\{ \\}":
@@ -122,9 +122,8 @@ def _simple(text: str) -> Answer | None:
     found = _TIME.fullmatch(text) or _CLOCK.fullmatch(text)
     if found:
         parts = [int(part or 0) for part in found.groups()[:3]]
-        clock = (form, (found[4] or "").lower())
         items = tuple(Answer("integer", str(part), tree=("n", part)) for part in parts)
-        return Answer("time", clock[0], items=items, mark=clock[1])
+        return Answer("time", form, items=items, mark=(found[4] or "").lower())
     found = _BASE.fullmatch(text)
     if found and _are_digits(found[1], int(found[2] or found[3])):
         return Answer("base", form, mark=f"{found[1].lstrip('0')}_{found[2] or found[3]}")
@@ -219,12 +218,12 @@ def _endless(items: tuple[Answer, ...]) -> bool:
     return any(item.kind == "infinity" for item in items)
 
 
-def _matrix(found: re.Match[str], form: str, parts_of: object) -> Answer | None:
+def _matrix(found: re.Match[str], form: str, parts_of: Callable[[list[str]], tuple[Answer, ...]]) -> Answer | None:
     body = re.sub(r"^\s*\{[lcr|\s]*\}", "", found[2]) if found[1] == "array" else found[2]
     rows = [split(row, "&") for row in split(body, "\\\\") if row.strip()]
     if not rows or len({len(row) for row in rows}) != 1 or len(rows) * len(rows[0]) > MAX_PARTS:
         return None
-    items = parts_of([cell for row in rows for cell in row])  # type: ignore[operator]
+    items = parts_of([cell for row in rows for cell in row])
     return Answer("matrix", form, items=items, mark=str(len(rows[0])))
 
 

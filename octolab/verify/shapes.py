@@ -125,9 +125,7 @@ def _equation(gold: Answer, answer: Answer, tolerance: Fraction | None) -> str |
     if named:
         name, value = named
         if answer.kind != "equation":
-            return same_answer(value, answer, tolerance) or (
-                scalars.same_scalar(value, answer, tolerance) if value.kind in _SCALARS else None
-            )
+            return same_answer(value, answer, tolerance)
         if other and _same_name(name, other[0]):
             ours, theirs = arguments_of(name), arguments_of(other[0])
             if ours and theirs:
