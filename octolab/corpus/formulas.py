@@ -38,10 +38,13 @@ _IMAGE_CLASS = re.compile(r"\b(?:latex|tex|math|mwe-math-fallback-image-\w+|ee_i
 _LOOKS_LIKE_LATEX = re.compile(r"\\[A-Za-z]+|[\^_]\{?\w|^[A-Za-z]$|[=<>+]")
 _NOTE = re.compile(r"(?:\[.*\]|st|nd|rd|th|tm|®|™|[a-z]?\*+|†)", re.IGNORECASE)
 _INLINE = frozenset("i em b strong var span sub sup code tt".split())
-_PAIR = re.compile(r"\[\s*([\"'])(.*?)\1\s*,\s*([\"'])(.*?)\3\s*\]", re.DOTALL)
+_SETTING = re.compile(r"(inlineMath|displayMath|delimiters)[\"']?\s{0,5}:\s{0,5}(?=\[)")
+_PAIR = re.compile(r"\[\s{0,9}([\"'])(.{1,40}?)\1\s{0,9},\s{0,9}([\"'])(.{1,40}?)\3")
 _KATEX_PAIR = re.compile(
-    r"left\s*:\s*([\"'])(.*?)\1\s*,\s*right\s*:\s*([\"'])(.*?)\3(?:\s*,\s*display\s*:\s*(true|false))?", re.DOTALL
+    r"left[\"']?\s{0,9}:\s{0,9}([\"'])(.{1,40}?)\1\s{0,9},\s{0,9}[\"']?right[\"']?\s{0,9}:\s{0,9}([\"'])(.{1,40}?)\3"
+    r"(?:\s{0,9},\s{0,9}[\"']?display[\"']?\s{0,9}:\s{0,9}(true|false))?"
 )
+MAX_SETTING = 1500  # characters of one list of delimiters
 _RENDERED = ".MathJax_Preview, .MathJax, .MathJax_Display, .MathJax_SVG, .MathJax_CHTML"
 _IMAGE_STYLE = re.compile(r"\\(?:inline|displaystyle|dpi\{\d+\}|bg_\w+|fn_\w+)\s*")  # for the server of the image
 # Tags that are closed in any case; a page of unclosed <p> and <li> is not deep.
@@ -145,10 +148,9 @@ def mark_formulas(html: str) -> tuple[Any, Formulas]:
     from resiliparse.parse.html import HTMLTree
 
     formulas = Formulas()
-    scripts = "".join(re.findall(r"<script\b[^>]*>(.*?)</script>", html, re.DOTALL | re.IGNORECASE))
     lower = html.lower()
     if _has(lower, _LIBRARY):
-        formulas.pairs = delimiters(scripts)
+        formulas.pairs = delimiters(html)
         formulas.asciimath = "asciimath" in lower
     tree = HTMLTree.parse(html)
     if tree.body is None:
@@ -163,19 +165,32 @@ def mark_formulas(html: str) -> tuple[Any, Formulas]:
     return tree, formulas
 
 
-def delimiters(scripts: str) -> list[tuple[str, str, bool]]:
+def delimiters(html: str) -> list[tuple[str, str, bool]]:
     r"""(opening, closing, display) of a page: the usual ones and those that its own configuration names.
 
     `$...$` and `$$...$$` are what the text will have anyway and need no pair.
     """
     pairs = [("\\(", "\\)", False), ("\\[", "\\]", True)]
-    for name, display in (("inlineMath", False), ("displayMath", True)):
-        for found in re.finditer(name + r"[\"']?\s*:\s*\[((?:\s*\[.*?\]\s*,?)+)\s*\]", scripts, re.DOTALL):
-            pairs += [(_unescaped(pair[2]), _unescaped(pair[4]), display) for pair in _PAIR.finditer(found[1])]
-    for pair in _KATEX_PAIR.finditer(scripts):
-        pairs.append((_unescaped(pair[2]), _unescaped(pair[4]), pair[5] != "false"))
+    for found in _SETTING.finditer(html):
+        listed = _bracketed(html[found.end() : found.end() + MAX_SETTING])
+        if found[1] == "delimiters":
+            for pair in _KATEX_PAIR.finditer(listed):
+                pairs.append((_unescaped(pair[2]), _unescaped(pair[4]), pair[5] != "false"))
+        else:
+            display = found[1] == "displayMath"
+            pairs += [(_unescaped(pair[2]), _unescaped(pair[4]), display) for pair in _PAIR.finditer(listed)]
     usable = [pair for pair in pairs if pair[0] and pair[1] and pair[0] not in ("$", "$$", "`")]
     return sorted(dict.fromkeys(usable), key=lambda pair: -len(pair[0]))
+
+
+def _bracketed(text: str) -> str:
+    """The text up to where its first bracket closes, or all of it."""
+    depth = 0
+    for found in re.finditer(r"\\.|[\[\]]", text):
+        depth += {"[": 1, "]": -1}.get(found[0], 0)
+        if depth == 0 and found[0] == "]":
+            return text[: found.end()]
+    return text
 
 
 def _unescaped(text: str) -> str:
@@ -252,7 +267,7 @@ def _mark_mathml(tree: Any, formulas: Formulas) -> None:
 def _mark_images(tree: Any, formulas: Formulas) -> None:
     for node in tree.body.query_selector_all("img"):
         source, alt = node.getattr("src") or node.getattr("data-src") or "", (node.getattr("alt") or "").strip()
-        found = _IMAGE_URL.search(source)
+        found = _IMAGE_URL.search(source[:MAX_FORMULA])
         latex = ""
         if found:
             raw = re.sub(r"&(?:amp;)?space;", " ", found[1] or found[2]).replace("&plus;", "+").split("&")[0]
