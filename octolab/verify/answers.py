@@ -27,7 +27,7 @@ _OPERATORS = {
     "\\not=": "\\ne", "\\simeq": "\\approx", "\\doteq": "\\approx", "\\colon": ":", "\\mid": "|", "\\vert": "|",
     "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\land": " and ", "\\lor": " or ",
     "\\wedge": " and ", "\\vee": " or ", "\\langle": "(", "\\rangle": ")", "\\backslash": "\\setminus",
-    "\\cap": "\\cap", "\\emptyset": "\\varnothing", "\\R": "\\mathbb{R}", "\\lvert": "|", "\\rvert": "|",
+    "\\emptyset": "\\varnothing", "\\R": "\\mathbb{R}", "\\lvert": "|", "\\rvert": "|",
     "\\quad": " ", "\\dots": "\\ldots", "\\cdots": "\\ldots", "\\limits": "",
 }  # fmt: skip
 _OPERATOR = re.compile(r"\\not=|[<>!=]=|≈|\\[A-Za-z]+")
